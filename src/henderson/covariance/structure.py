@@ -1,0 +1,114 @@
+"""Covariance S(theta) = T T' of the q effects within one level, relative to sigma^2."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+
+class Covariance(Protocol):
+    """How theta becomes the (q, q) lower-triangular factor T of the relative covariance S = T T'.
+
+    ``second[a, b]`` of `factor_derivatives` is d2 T / d theta_a d theta_b; structures that are linear in
+    theta return zeros there.
+    """
+
+    @property
+    def q(self) -> int: ...
+
+    @property
+    def n_theta(self) -> int: ...
+
+    def factor(self, theta: Array) -> Array:
+        """T, shape (q, q)."""
+        ...
+
+    def factor_derivatives(self, theta: Array) -> tuple[Array, Array]:
+        """First (n_theta, q, q) and second (n_theta, n_theta, q, q) derivatives of T."""
+        ...
+
+    def start(self, scale: Array) -> Array:
+        """A theta whose T is comparable to ``inv(scale)``, where Z inv(scale) has orthonormal columns."""
+        ...
+
+    def preconditioner(self, scale: Array) -> Array:
+        """Matrix M, shape (n_theta, n_theta), such that theta = M phi and phi is free of Z's units."""
+        ...
+
+    def canonical(self, theta: Array) -> Array:
+        """The theta with the same S that lme4 would report (diagonal of T not negative)."""
+        ...
+
+    def theta_names(self, names: tuple[str, ...]) -> tuple[str, ...]:
+        """Name of each theta from the names of the effects, as lme4 writes them."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Unstructured:
+    """Any positive semi-definite S; theta is the lower triangle of T, column by column.
+
+    Bates, Maechler, Bolker & Walker (2015), J. Stat. Softw. 67(1), section 2.2 and eq. (4).
+
+    Parameters
+    ----------
+    q : int
+        Number of effects within one level.
+
+    Examples
+    --------
+    >>> Unstructured(2).factor(np.array([1.0, 0.5, 2.0]))
+    array([[1. , 0. ],
+           [0.5, 2. ]])
+    """
+
+    q: int
+
+    @property
+    def n_theta(self) -> int:
+        """Number of parameters, q (q + 1) / 2."""
+        return self.q * (self.q + 1) // 2
+
+    def _rows_cols(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        cols, rows = np.triu_indices(self.q)
+        return rows, cols
+
+    def factor(self, theta: Array) -> Array:
+        """T, shape (q, q)."""
+        t = np.zeros((self.q, self.q))
+        t[self._rows_cols()] = theta
+        return t
+
+    def factor_derivatives(self, theta: Array) -> tuple[Array, Array]:
+        """First derivatives are unit matrices; the second vanish."""
+        k = self.n_theta
+        first = np.zeros((k, self.q, self.q))
+        rows, cols = self._rows_cols()
+        first[np.arange(k), rows, cols] = 1.0
+        return first, np.zeros((k, k, self.q, self.q))
+
+    def start(self, scale: Array) -> Array:
+        """Theta of T = inv(scale): effects of the same size as the residual."""
+        return self.preconditioner(scale) @ np.eye(self.q)[self._rows_cols()]
+
+    def preconditioner(self, scale: Array) -> Array:
+        """T = inv(scale) T~ for the T~ that belongs to orthonormal columns."""
+        rows, cols = self._rows_cols()
+        inverse = np.linalg.inv(scale)
+        return np.where(cols[:, None] == cols[None, :], inverse[rows[:, None], rows[None, :]], 0.0)
+
+    def canonical(self, theta: Array) -> Array:
+        """Flip the sign of each column of T whose diagonal is negative."""
+        t = self.factor(theta)
+        sign = np.where(np.diag(t) < 0.0, -1.0, 1.0)
+        return np.asarray((t * sign)[self._rows_cols()] + 0.0)
+
+    def theta_names(self, names: tuple[str, ...]) -> tuple[str, ...]:
+        """``x`` on the diagonal, ``x2.x1`` below it."""
+        rows, cols = self._rows_cols()
+        return tuple(names[r] if r == c else f"{names[r]}.{names[c]}" for r, c in zip(rows, cols, strict=True))

@@ -1,0 +1,240 @@
+"""The penalised least-squares system of the random effects, eliminated block by block.
+
+With S = T T' per level, Omega = T'(Z'Z)T + I and V = I + Z S Z', this module gives log|V|, solves
+with V, and the blocks of Z'V^-1 Z that gradients need, without ever forming V: Bates et al. (2015),
+J. Stat. Softw. 67(1), eqs. (18)-(31), in the blocked order of `plan`.
+
+Every quantity except C0 = T Omega^-1 T' = (S^-1 + A)^-1 is a rational function of S alone, so the derivative
+in a direction dS follows by carrying it as the imaginary part of complex arrays (complex step):
+exact to rounding, and defined where S is singular.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from henderson.engine.blocked.core import Core, condition, factor_core, fill_core, gather_core
+from henderson.engine.blocked.moments import ColumnMoments, RandomMoments
+from henderson.engine.blocked.plan import Plan
+from henderson.linalg import levelwise
+from henderson.linalg.levelwise import Array, multiply, segment_sum
+
+Pair = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Stage:
+    """One eliminated chain block: what its levels hold once the blocks before it are gone.
+
+    Attributes
+    ----------
+    A : ndarray, (q, q, l)
+        Z_k'V_{<k}^-1 Z_k of each level.
+    C0 : ndarray, (q, q, l)
+        (S^-1 + A)^-1, the conditional covariance of the level's effects.
+    J : ndarray, (q, q, l)
+        I - A C0 = (I + A S)^-1.
+    up : dict of ndarray, (q_t, q, l)
+        Z_t'V_{<k}^-1 Z_k for each chain block t above, at the parent level.
+    fill : ndarray, (q, nnz), or None
+        Z_k'V_{<k}^-1 Z_core at the places.
+    """
+
+    A: Array
+    C0: Array
+    J: Array
+    up: dict[int, Array]
+    fill: Array | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Solved:
+    """V^-1 applied to m columns, seen from the random effects.
+
+    Attributes
+    ----------
+    b : tuple of ndarray, (m, q, l) per block of the plan
+        S Z'V^-1 M: the effects that the columns predict.
+    ZVM : tuple of ndarray, (m, q, l) per block
+        Z'V^-1 M.
+    """
+
+    b: tuple[Array, ...]
+    ZVM: tuple[Array, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Factor:
+    """Eliminated system at one S; see `factorise`."""
+
+    plan: Plan
+    stages: tuple[Stage, ...]
+    core: Core
+    logdet: complex
+
+    def reduce(self, M: ColumnMoments) -> tuple[tuple[Array, ...], Array]:
+        """Forward elimination of columns: their Z_k'V_{<k}^-1 M at each block's turn."""
+        chain = list(M.chain)
+        core = M.core
+        for k, stage in enumerate(self.stages):
+            E = chain[k]
+            W = np.einsum("abl,mbl->mal", stage.C0, E)
+            for t, R in stage.up.items():
+                moved = np.einsum("cal,mal->mcl", R, W)
+                chain[t] = chain[t] - segment_sum(moved, self.plan.parent[k, t], chain[t].shape[2])
+            if stage.fill is not None:
+                where = self.plan.places[k]
+                moved = np.einsum("ap,map->mp", stage.fill, W[:, :, where.row])
+                core = core - segment_sum(moved, where.column, self.plan.n_core)
+        return tuple(chain), core
+
+    def gram(self, left: tuple[tuple[Array, ...], Array], right: tuple[tuple[Array, ...], Array]) -> Array:
+        """M'Z (Z'Z + S^-1)^-1 Z'N from reduced columns: what V^-1 takes away from M'N."""
+        total = left[1] @ self.core.C @ right[1].T
+        for stage, a, b in zip(self.stages, left[0], right[0], strict=True):
+            W = np.einsum("abl,mbl->mal", stage.C0, b)
+            total = total + a.reshape(a.shape[0], -1) @ W.reshape(W.shape[0], -1).T
+        return np.asarray(total)
+
+    def solve(self, reduced: tuple[tuple[Array, ...], Array]) -> Solved:
+        """Back-substitution of reduced columns."""
+        chain, core_rhs = reduced
+        core_b = core_rhs @ self.core.C
+        b: list[Array] = [np.empty(0)] * len(chain)
+        ZVM: list[Array] = [np.empty(0)] * len(chain)
+        for k in reversed(range(len(chain))):
+            stage, r = self.stages[k], chain[k]
+            for t, R in stage.up.items():
+                r = r - np.einsum("cal,mcl->mal", R, b[t][:, :, self.plan.parent[k, t]])
+            if stage.fill is not None:
+                where = self.plan.places[k]
+                taken = stage.fill[None] * core_b[:, None, where.column]
+                r = r - segment_sum(taken, where.row, r.shape[2])
+            b[k] = np.einsum("abl,mbl->mal", stage.C0, r)
+            ZVM[k] = np.einsum("abl,mbl->mal", stage.J, r)
+        core_z = core_rhs - core_b @ self.core.A
+        return Solved(
+            (*b, *self._core_blocks(core_b)),
+            (*ZVM, *self._core_blocks(core_z)),
+        )
+
+    def _core_blocks(self, values: Array) -> list[Array]:
+        m = values.shape[0]
+        return [
+            values[:, s:e].reshape(m, block.l, block.q).transpose(0, 2, 1)
+            for block, s, e in zip(self.plan.core, self.plan.offsets[:-1], self.plan.offsets[1:], strict=True)
+        ]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Spread:
+    """Posterior covariance C = (Z'Z + S^-1)^-1 of the effects, and Z'V^-1 Z, within levels.
+
+    Attributes
+    ----------
+    C : tuple of ndarray, (q, q, l) per block of the plan
+        Conditional covariance of each level's effects, relative to sigma^2.
+    G : tuple of ndarray, (q, q) per block
+        Sum over the levels of their diagonal blocks of Z'V^-1 Z: d log|V| / d S.
+    """
+
+    C: tuple[Array, ...]
+    G: tuple[Array, ...]
+
+
+def factorise(
+    plan: Plan, moments: RandomMoments, T: tuple[Array, ...], direction: tuple[Array, ...] | None = None
+) -> Factor:
+    """Eliminate all blocks at the relative covariance factors T, one (q, q) per block of the plan.
+
+    With a ``direction`` dS (one symmetric (q, q) per block) every array of the result carries its
+    derivative in that direction as ``imag / STEP``.
+    """
+    n_chain = len(plan.chain)
+    dS = (None,) * len(T) if direction is None else direction
+    A: list[Array] = list(moments.diagonal)
+    up: dict[Pair, Array] = dict(moments.cross)
+    fill: list[Array] = list(moments.places)
+    core_A: Array = moments.core
+    logdet: complex = 0.0
+    stages = []
+    for k in range(n_chain):
+        C0, J, log = condition(A[k], T[k], dS[k])
+        logdet += log
+        ups = {t: up[k, t] for t in range(k + 1, n_chain)}
+        stage = Stage(A[k], C0, J, ups, fill[k] if plan.core else None)
+        stages.append(stage)
+        for t, R in ups.items():
+            parent = plan.parent[k, t]
+            W = multiply(R, C0)
+            A[t] = A[t] - segment_sum(np.einsum("cal,dal->cdl", W, R), parent, plan.chain[t].l)
+            for u in range(t + 1, n_chain):
+                moved = np.einsum("cal,dal->cdl", ups[u], W)
+                up[t, u] = up[t, u] - segment_sum(moved, parent, plan.chain[t].l)
+            if stage.fill is not None:
+                moved = np.einsum("cap,ap->cp", W[:, :, plan.places[k].row], stage.fill)
+                fill[t] = fill[t] - segment_sum(moved, plan.lifted[k, t], fill[t].shape[1])
+        if stage.fill is not None:
+            core_A = fill_core(core_A, plan.places[k], C0, stage.fill)
+    core = factor_core(plan, core_A, T[n_chain:], dS[n_chain:])
+    return Factor(plan, tuple(stages), core, logdet + core.logdet)
+
+
+def spread(factor: Factor) -> Spread:
+    """Backward recursion for the within-level blocks of C and Z'V^-1 Z (selected inverse).
+
+    Takahashi's recursion on the pattern of the plan: the covariance of a level with what it meets
+    follows from the covariances among what it meets.
+    """
+    plan, n_chain = factor.plan, len(factor.stages)
+    C: list[Array] = [np.empty(0)] * n_chain
+    G: list[Array] = [np.empty(0)] * n_chain
+    across: dict[Pair, Array] = {}
+    across_core: list[Array] = [np.empty(0)] * n_chain
+    for k in reversed(range(n_chain)):
+        stage = factor.stages[k]
+        l = stage.A.shape[2]
+        X_up: dict[int, Array] = {}
+        for u in stage.up:
+            X = _toward_parent(plan, stage, C, across, k, u)
+            if stage.fill is not None:
+                where = plan.places[k]
+                met = across_core[u][:, plan.lifted[k, u]]
+                X = X + segment_sum(stage.fill[:, None] * met[None], where.row, l)
+            X_up[u] = X
+        # Y: covariance of what the level meets, carried to the level
+        Y = sum((multiply(X, stage.up[u]) for u, X in X_up.items()), start=np.zeros_like(stage.A))
+        if stage.fill is not None:
+            where = plan.places[k]
+            X_core = gather_core(factor.core.C, where, stage.fill)
+            for u, R in stage.up.items():
+                met = across_core[u][:, plan.lifted[k, u]]
+                X_core = X_core + np.einsum("cap,cp->ap", R[:, :, where.row], met)
+            Y = Y + segment_sum(X_core[:, None] * stage.fill[None], where.row, l)
+            across_core[k] = -np.einsum("abp,bp->ap", stage.C0[:, :, where.row], X_core)
+        for u, X in X_up.items():
+            across[k, u] = -multiply(stage.C0, X)
+        C[k] = stage.C0 + multiply(multiply(stage.C0, Y), stage.C0)
+        K = multiply(stage.J, stage.A - multiply(Y, stage.J.transpose(1, 0, 2)))
+        G[k] = K.sum(axis=2)
+    core_C, core_G = factor.core.spread(plan)
+    return Spread((*C, *core_C), (*G, *core_G))
+
+
+def _toward_parent(
+    plan: Plan, stage: Stage, C: list[Array], across: dict[Pair, Array], k: int, u: int
+) -> Array:
+    """Sum over the parents t of R_t' C_tu, for each level of chain block k; shape (q_k, q_u, l_k)."""
+    total = np.zeros((), dtype=stage.A.dtype)
+    for t, R in stage.up.items():
+        if t == u:
+            met = C[u][:, :, plan.parent[k, u]]
+        elif t < u:
+            met = across[t, u][:, :, plan.parent[k, t]]
+        else:
+            met = across[u, t].transpose(1, 0, 2)[:, :, plan.parent[k, u]]
+        total = total + np.einsum("cal,cdl->adl", R, met)
+    return np.asarray(total)

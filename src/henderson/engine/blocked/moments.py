@@ -1,0 +1,145 @@
+"""Weighted cross-products of the design: the only part of `blocked` that touches the n records.
+
+Every array here is a sum over records, so moments of row chunks add up to the moments of the whole.
+Designs come in orthonormalised (see `basis`), because raw cross-products lose the answer.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from henderson.engine.blocked.plan import Block, Plan
+from henderson.linalg.levelwise import segment_sum
+
+Array = NDArray[np.float64]
+Pair = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RandomMoments:
+    """Z'Z, by block.
+
+    Attributes
+    ----------
+    diagonal : tuple of ndarray, one (q, q, l) per chain block
+        Z_k'Z_k of each level.
+    cross : dict of ndarray, (q_t, q_k, l_k)
+        Z_t'Z_k of each level of chain block k with its parent in chain block t.
+    places : tuple of ndarray, one (q_k, nnz_k) per chain block
+        Z_k'Z_core at the places where they meet; empty when there is no core.
+    core : ndarray, shape (N, N)
+        Z_core'Z_core.
+    """
+
+    diagonal: tuple[Array, ...]
+    cross: dict[Pair, Array]
+    places: tuple[Array, ...]
+    core: Array
+
+    def __add__(self, other: RandomMoments) -> RandomMoments:
+        return RandomMoments(
+            tuple(a + b for a, b in zip(self.diagonal, other.diagonal, strict=True)),
+            {key: value + other.cross[key] for key, value in self.cross.items()},
+            tuple(a + b for a, b in zip(self.places, other.places, strict=True)),
+            self.core + other.core,
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ColumnMoments:
+    """Z'M and M'M for m columns of length n, such as the fixed effects and the response.
+
+    Attributes
+    ----------
+    chain : tuple of ndarray, one (m, q, l) per chain block
+        Z_k'M of each level.
+    core : ndarray, shape (m, N)
+        M'Z_core.
+    """
+
+    chain: tuple[Array, ...]
+    core: Array
+
+    def __add__(self, other: ColumnMoments) -> ColumnMoments:
+        return ColumnMoments(
+            tuple(a + b for a, b in zip(self.chain, other.chain, strict=True)), self.core + other.core
+        )
+
+
+def random_moments(plan: Plan, Z: tuple[Array, ...]) -> RandomMoments:
+    """Accumulate Z'Z from the weighted design of each block of the plan, (n, q) each."""
+    n_chain = len(plan.chain)
+    diagonal = tuple(
+        segment_sum(_products(z, z), b.codes, b.l)
+        for b, z in zip(plan.chain, Z[:n_chain], strict=True)
+    )
+    cross = {
+        (k, t): segment_sum(_products(Z[t], Z[k]), plan.chain[k].codes, plan.chain[k].l)
+        for (k, t) in plan.parent
+    }
+    places = []
+    for z, where in zip(Z[:n_chain], plan.places, strict=False):
+        values = np.zeros((z.shape[1], where.column.size))
+        for u, group in enumerate(where.group):
+            sums = segment_sum(_products(z, Z[n_chain + u]), where.of_record[u], group.shape[1])
+            values[:, group] = sums
+        places.append(values)
+    return RandomMoments(diagonal, cross, tuple(places), _core_moments(plan, Z[n_chain:]))
+
+
+def column_moments(plan: Plan, Z: tuple[Array, ...], M: Array) -> ColumnMoments:
+    """Accumulate Z'M for weighted columns M (n, m)."""
+    return by_blocks(
+        plan, [segment_sum(_products(M, z), b.codes, b.l) for b, z in zip(plan.blocks, Z, strict=True)]
+    )
+
+
+def by_blocks(plan: Plan, values: list[Array]) -> ColumnMoments:
+    """Sort (m, q, l) arrays, one per block of the plan, into chain and core."""
+    n_chain, m = len(plan.chain), values[0].shape[0]
+    core = [e.transpose(0, 2, 1).reshape(m, -1) for e in values[n_chain:]]
+    return ColumnMoments(tuple(values[:n_chain]), np.hstack([np.zeros((m, 0)), *core]))
+
+
+def of_effects(plan: Plan, moments: RandomMoments, x: list[Array]) -> ColumnMoments:
+    """Z'(Z x) for effects x, (m, q, l) per block of the plan."""
+    effects = by_blocks(plan, x)
+    chain = [np.einsum("abl,mbl->mal", A, e) for A, e in zip(moments.diagonal, effects.chain, strict=True)]
+    for (k, t), R in moments.cross.items():
+        parent = plan.parent[k, t]
+        up = np.einsum("cal,mal->mcl", R, effects.chain[k])
+        chain[t] = chain[t] + segment_sum(up, parent, plan.chain[t].l)
+        chain[k] = chain[k] + np.einsum("cal,mcl->mal", R, effects.chain[t][:, :, parent])
+    core = effects.core @ moments.core
+    for k, (where, R) in enumerate(zip(plan.places, moments.places, strict=True)):
+        down = np.einsum("ap,map->mp", R, effects.chain[k][:, :, where.row])
+        core = core + segment_sum(down, where.column, plan.n_core)
+        met = R[None] * effects.core[:, None, where.column]
+        chain[k] = chain[k] + segment_sum(met, where.row, plan.chain[k].l)
+    return ColumnMoments(tuple(chain), core)
+
+
+def _products(a: Array, b: Array) -> Array:
+    """Row-wise products, (columns of a, columns of b, n)."""
+    return np.asarray(a.T[:, None, :] * b.T[None, :, :])
+
+
+def _core_moments(plan: Plan, Z: tuple[Array, ...]) -> Array:
+    total = np.zeros((plan.n_core, plan.n_core))
+    effects = [_core_effects(b, offset) for b, offset in zip(plan.core, plan.offsets[:-1], strict=True)]
+    for u, (b, z) in enumerate(zip(plan.core, Z, strict=True)):
+        own = segment_sum(_products(z, z), b.codes, b.l)
+        rows = effects[u]
+        total[rows[:, None, :], rows[None, :, :]] = own
+        for v in range(u):
+            where = effects[u][:, None, b.codes], effects[v][None, :, plan.core[v].codes]
+            np.add.at(total, where, _products(z, Z[v]))
+    return np.tril(total) + np.tril(total, -1).T
+
+
+def _core_effects(block: Block, offset: int) -> NDArray[np.intp]:
+    """Core effect of each (effect, level) of a core block, shape (q, l)."""
+    return offset + np.arange(block.l, dtype=np.intp) * block.q + np.arange(block.q, dtype=np.intp)[:, None]

@@ -1,0 +1,113 @@
+"""Random effects eliminated from fixed effects and response: the model at one S, and its slopes in S."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from henderson.engine.blocked.factor import Factor, Solved, factorise, spread
+from henderson.engine.blocked.moments import ColumnMoments, RandomMoments
+from henderson.engine.blocked.plan import Plan
+from henderson.linalg.levelwise import Array
+
+Direction = tuple[NDArray[np.float64] | None, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Point:
+    """Everything that is known at one S.
+
+    Attributes
+    ----------
+    factor : Factor
+        The eliminated random effects.
+    reduced : tuple
+        Fixed effects and response after forward elimination.
+    corner : ndarray, (p + 1, p + 1)
+        [Q y]'V^-1 [Q y].
+    solved : Solved
+        V^-1 [Q y], seen from the random effects.
+    """
+
+    factor: Factor
+    reduced: tuple[tuple[Array, ...], Array]
+    corner: Array
+    solved: Solved
+
+    @property
+    def XVX(self) -> Array:
+        """Q'V^-1 Q."""
+        return self.corner[:-1, :-1]
+
+    @property
+    def logdet_x(self) -> float:
+        """log|Q'V^-1 Q|."""
+        return 2.0 * float(np.log(np.diag(np.linalg.cholesky(self.XVX))).sum())
+
+    @property
+    def beta(self) -> Array:
+        """Coefficients of Q for the least-squares residual of y."""
+        return np.linalg.solve(self.XVX, self.corner[:-1, -1])
+
+    @property
+    def pwrss(self) -> float:
+        """y'Py."""
+        return float(self.corner[-1, -1] - self.corner[-1, :-1] @ self.beta)
+
+    def contrast(self, values: Array) -> Array:
+        """Of arrays for the columns [Q y], those of y - Q beta: (p + 1, q, l) to (q, l)."""
+        return np.asarray(values[-1] - np.tensordot(self.beta, values[:-1], axes=1))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class System:
+    """Moments of one data set, ready to be evaluated at any S."""
+
+    plan: Plan
+    random: RandomMoments
+    columns: ColumnMoments
+    gram: NDArray[np.float64]
+    n: int
+
+    @property
+    def p(self) -> int:
+        """Number of fixed effects."""
+        return int(self.gram.shape[0]) - 1
+
+    def at(self, T: tuple[NDArray[np.float64], ...], direction: Direction | None = None) -> Point:
+        """Evaluate at S = T T' per block; with a direction dS, derivatives ride along (see `factor`)."""
+        factor = factorise(self.plan, self.random, T, direction)
+        reduced = factor.reduce(self.columns)
+        corner = self.gram - factor.gram(reduced, reduced)
+        return Point(factor, reduced, corner, factor.solve(reduced))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Slopes:
+    """Derivatives of the pieces of the criterion in S of each block, symmetric (q, q) each."""
+
+    logdet_v: tuple[Array, ...]
+    logdet_x: tuple[Array, ...]
+    pwrss: tuple[Array, ...]
+
+    def profiled(self, nu: int, pwrss: float, reml: bool) -> tuple[Array, ...]:
+        """Derivative of the profiled criterion."""
+        triples = zip(self.logdet_v, self.logdet_x, self.pwrss, strict=True)
+        return tuple(v + x + nu / pwrss * y if reml else v + nu / pwrss * y for v, x, y in triples)
+
+
+def gradients(point: Point) -> Slopes:
+    """Slopes in S: d log|V| = <Z'V^-1 Z, dS>, d log|X'V^-1 X| and d y'Py by the same blocks of P.
+
+    Sums over the levels of a block of the diagonal blocks of Z'V^-1 Z, of
+    -Z'V^-1 X (X'V^-1 X)^-1 X'V^-1 Z and of -Z'Py y'PZ.
+    """
+    d_x, d_y = [], []
+    for ZV in point.solved.ZVM:
+        x, v = ZV[:-1], point.contrast(ZV)
+        inner = np.linalg.solve(point.XVX, x.reshape(x.shape[0], -1)).reshape(x.shape)
+        d_x.append(-np.einsum("mal,mbl->ab", x, inner))
+        d_y.append(-(v @ v.T))
+    return Slopes(spread(point.factor).G, tuple(d_x), tuple(d_y))

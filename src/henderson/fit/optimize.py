@@ -1,0 +1,173 @@
+"""Minimisation of the profiled criterion: a trust-region Newton method that ends in full Newton steps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+Status = Literal["converged", "at rounding level", "iteration limit"]
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """How to optimise.
+
+    Attributes
+    ----------
+    tolerance : float
+        Stop when g'H^-1 g, the square of the distance to the optimum in units of the criterion, is below
+        this. 1e-12 fixes theta to about 1e-6 of its standard error.
+    max_iterations : int
+        Accepted or rejected steps at most.
+    """
+
+    tolerance: float = 1e-12
+    max_iterations: int = 200
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Step:
+    """One line of the fit log: evaluations so far, criterion, g'H^-1 g and trust radius."""
+
+    evaluations: int
+    objective: float
+    decrement: float
+    radius: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Optimum:
+    """Where the optimisation ended, and how it got there.
+
+    Attributes
+    ----------
+    x : ndarray
+        The optimum, in the coordinates that were optimised.
+    objective : float
+        Criterion there.
+    gradient, hessian : ndarray
+        Derivatives there.
+    decrement : float
+        g'H^-1 g there.
+    status : str
+        "converged", "at rounding level" (the criterion cannot be resolved any further) or
+        "iteration limit".
+    evaluations, curvatures : int
+        Evaluations of criterion with gradient, and of the Hessian.
+    log : tuple of Step
+        Every accepted step.
+    """
+
+    x: Array
+    objective: float
+    gradient: Array
+    hessian: Array
+    decrement: float
+    status: Status
+    evaluations: int
+    curvatures: int
+    log: tuple[Step, ...]
+
+
+class Objective(Protocol):
+    """A smooth function with derivatives."""
+
+    def value_and_gradient(self, x: Array) -> tuple[float, Array]:
+        """Criterion and its gradient."""
+        ...
+
+    def hessian(self, x: Array) -> Array:
+        """Second derivatives, or an approximation to them."""
+        ...
+
+
+def minimise(objective: Objective, start: Array, control: Control) -> Optimum:
+    """Trust-region Newton method with the subproblem solved exactly.
+
+    Nocedal & Wright (2006), Numerical Optimization, algorithms 4.1 and 4.3. Negative curvature is followed,
+    so that a saddle such as a variance started at zero is left.
+    """
+    x = np.asarray(start, dtype=np.float64)
+    f, g = objective.value_and_gradient(x)
+    H = objective.hessian(x)
+    evaluations = curvatures = 1
+    radius = 1.0
+    log: list[Step] = []
+    status: Status = "iteration limit"
+    decrement = np.inf
+    for _ in range(control.max_iterations):
+        w, V = np.linalg.eigh(H)
+        decrement, is_minimum = _decrement(w, V.T @ g)
+        log.append(Step(evaluations, f, decrement, radius))
+        if is_minimum and decrement < control.tolerance:
+            status = "converged"
+            break
+        step = _trust_step(w, V, g, radius)
+        predicted = -(g @ step + 0.5 * step @ H @ step)
+        f_new, g_new = objective.value_and_gradient(x + step)
+        evaluations += 1
+        # Differences of the criterion below this are rounding; the gradient is still sharp there.
+        noise = 1e-13 * max(1.0, abs(f)) * 10.0
+        if predicted < noise:
+            better = is_minimum and _decrement(w, V.T @ g_new)[0] < 0.5 * decrement
+            if not better:
+                status = "at rounding level"
+                break
+            ratio = 1.0
+        else:
+            ratio = (f - f_new) / predicted if np.isfinite(f_new) else -1.0
+        length = float(np.linalg.norm(step))
+        if ratio < 0.25:
+            radius = 0.25 * length
+        elif ratio > 0.75 and length > 0.9 * radius:
+            radius = 2.0 * radius
+        if ratio > 1e-4:
+            x, f, g = x + step, f_new, g_new
+            H = objective.hessian(x)
+            curvatures += 1
+    return Optimum(x, f, g, H, decrement, status, evaluations, curvatures, tuple(log))
+
+
+def _decrement(w: Array, g: Array) -> tuple[float, bool]:
+    """g'H^-1 g over the directions of positive curvature, and whether there is no other direction down."""
+    floor = 1e-10 * max(float(np.abs(w).max()), 1e-8)
+    positive = w > floor
+    flat = np.abs(w) <= floor
+    value = float((g[positive] ** 2 / w[positive]).sum()) + float((np.abs(g[flat])).sum() * 1e-6)
+    return value, bool((w > -floor).all())
+
+
+def _trust_step(w: Array, V: Array, g: Array, radius: float) -> Array:
+    """Minimise g's + s'Hs/2 over |s| <= radius, given H = V diag(w) V'."""
+    c = V.T @ g
+    floor = 1e-10 * max(float(np.abs(w).max()), 1e-8)
+    if w[0] > floor:
+        s = -c / w
+        if np.linalg.norm(s) <= radius:
+            return np.asarray(V @ s)
+    low = max(0.0, -float(w[0]))
+
+    def length(shift: float) -> float:
+        return float(np.linalg.norm(c / (w + shift)))
+
+    if length(low + floor) <= radius:
+        # Hard case (or a flat direction): the gradient has no part along the lowest curvature
+        s = -c / (w + low + floor)
+        if w[0] < -floor:
+            s[0] += np.copysign(np.sqrt(max(radius**2 - float(s @ s), 0.0)), s[0] if s[0] else 1.0)
+        return np.asarray(V @ s)
+    high = low + float(np.linalg.norm(c)) / radius + floor
+    low = low + floor
+    for _ in range(60):
+        middle = np.sqrt(low * high) if low > 0.0 else 0.5 * high
+        if length(middle) > radius:
+            low = middle
+        else:
+            high = middle
+        if high - low <= 1e-3 * high:
+            break
+    return np.asarray(V @ (-c / (w + high)))

@@ -1,0 +1,384 @@
+"""The printed summary of a linear mixed model, laid out as R's ``print(summary(lmer(...)))`` lays it out."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from henderson.fit.rformat import (
+    abbreviate,
+    fill_line,
+    format_matrix,
+    format_named,
+    format_numbers,
+    format_p_values,
+    pad,
+    round_decimal,
+    zap_small,
+)
+
+_DIGITS = 4
+"""Significant digits: R's ``max(3, getOption("digits") - 3)``."""
+
+_MAX_CORRELATED = 12
+"""The correlation of more fixed effects than this is not shown: lme4's ``lme4.summary.cor.max``."""
+
+_SIGNIFICANCE = ((0.001, "***"), (0.01, "**"), (0.05, "*"), (0.1, "."))
+_LEGEND = "0 ‘***’ 0.001 ‘**’ 0.01 ‘*’ 0.05 ‘.’ 0.1 ‘ ’ 1"
+
+ColumnKind = Literal["estimate", "test", "p_value"]
+"""How a column of the coefficient table is formatted; see `CoefficientColumn`."""
+
+
+@dataclass(frozen=True, slots=True)
+class CoefficientColumn:
+    """One column of the table of fixed effects.
+
+    Attributes
+    ----------
+    header : str
+        What stands above the column.
+    values : tuple of float, length p
+        The numbers; NaN is allowed.
+    kind : {"estimate", "test", "p_value"}
+        ``"estimate"`` columns (estimates, standard errors, degrees of freedom) share one format, a ``"test"``
+        column is rounded to three decimals, a ``"p_value"`` column is followed by significance stars.
+    """
+
+    header: str
+    values: tuple[float, ...]
+    kind: ColumnKind
+
+
+@dataclass(frozen=True, slots=True)
+class VarCorrTerm:
+    """The estimated covariance of one random-effect term.
+
+    Attributes
+    ----------
+    group : str
+        Label of the grouping factor (``"Subject"``, ``"Subject.1"``, ...).
+    names : tuple of str, length q
+        Names of the effects.
+    variance, sd : tuple of float, length q
+        Variances and standard deviations.
+    correlation : tuple of tuples of float, shape (q, q)
+        Correlation matrix; only its strict lower triangle is shown. NaN where a variance is zero.
+    """
+
+    group: str
+    names: tuple[str, ...]
+    variance: tuple[float, ...]
+    sd: tuple[float, ...]
+    correlation: tuple[tuple[float, ...], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SummaryView:
+    """What the printed summary of a linear mixed model shows, as plain numbers and names.
+
+    Attributes
+    ----------
+    formula : str
+        The model formula.
+    reml : bool
+        Whether the model was fitted by REML; decides which fit statistics are shown.
+    criterion : float
+        The REML criterion, or the deviance (-2 log-likelihood) for maximum likelihood.
+    aic, bic, log_likelihood : float
+        Information criteria and log-likelihood; shown for maximum likelihood.
+    df_residual : int
+        Observations less parameters; shown for maximum likelihood.
+    scaled_residual_quantiles : tuple of float, length 5
+        Minimum, quartiles and maximum of the scaled residuals.
+    terms : tuple of VarCorrTerm
+        The random-effect terms, in the order to show.
+    residual_variance, residual_sd : float
+        Variance and standard deviation of the residuals.
+    n_obs : int
+        Observations used.
+    n_groups : tuple of (str, int)
+        Grouping factors with their numbers of levels.
+    fixef_names : tuple of str, length p
+        Names of the fixed effects.
+    fixef_columns : tuple of CoefficientColumn
+        Columns of the table of fixed effects, as `t_table` makes them.
+    fixef_correlation : tuple of tuples of float, shape (p, p)
+        Correlation matrix of the fixed effects.
+    data_name : str, optional
+        Name of the data; no data line without one.
+    notices : tuple of str
+        Sentences printed at the end, one per line.
+    """
+
+    formula: str
+    reml: bool
+    criterion: float
+    aic: float
+    bic: float
+    log_likelihood: float
+    df_residual: int
+    scaled_residual_quantiles: tuple[float, ...]
+    terms: tuple[VarCorrTerm, ...]
+    residual_variance: float
+    residual_sd: float
+    n_obs: int
+    n_groups: tuple[tuple[str, int], ...]
+    fixef_names: tuple[str, ...]
+    fixef_columns: tuple[CoefficientColumn, ...]
+    fixef_correlation: tuple[tuple[float, ...], ...]
+    data_name: str | None = None
+    notices: tuple[str, ...] = ()
+
+
+def t_table(estimates: Sequence[float], standard_errors: Sequence[float]) -> tuple[CoefficientColumn, ...]:
+    """Make the columns Estimate, Std. Error and t value.
+
+    Parameters
+    ----------
+    estimates, standard_errors : sequence of float, length p
+        The fixed effects and their standard errors.
+
+    Returns
+    -------
+    tuple of CoefficientColumn
+        The three columns; the t value is NaN where the standard error is zero.
+
+    Examples
+    --------
+    >>> [column.values for column in t_table([3.0], [2.0])]
+    [(3.0,), (2.0,), (1.5,)]
+    """
+    pairs = [(float(b), float(se)) for b, se in zip(estimates, standard_errors, strict=True)]
+    return (
+        CoefficientColumn("Estimate", tuple(b for b, _ in pairs), "estimate"),
+        CoefficientColumn("Std. Error", tuple(se for _, se in pairs), "estimate"),
+        CoefficientColumn("t value", tuple(b / se if se else math.nan for b, se in pairs), "test"),
+    )
+
+
+def format_summary(view: SummaryView, *, width: int = 80) -> str:
+    """Lay out the summary of a linear mixed model as lme4 prints it.
+
+    Parameters
+    ----------
+    view : SummaryView
+        What to show.
+    width : int, default 80
+        Columns of the page; wider tables continue below.
+
+    Returns
+    -------
+    str
+        The text, without a line break at its end. Trailing blanks are R's.
+
+    Examples
+    --------
+    >>> view = SummaryView(
+    ...     formula="y ~ 1 + (1 | g)", reml=True, criterion=12.34, aic=18.34, bic=17.17, log_likelihood=-6.17,
+    ...     df_residual=2, scaled_residual_quantiles=(-1.0, -0.5, 0.0, 0.5, 1.0),
+    ...     terms=(VarCorrTerm("g", ("(Intercept)",), (0.25,), (0.5,), ((1.0,),)),),
+    ...     residual_variance=1.0, residual_sd=1.0, n_obs=5, n_groups=(("g", 2),),
+    ...     fixef_names=("(Intercept)",), fixef_columns=t_table([1.5], [0.6]), fixef_correlation=((1.0,),),
+    ... )
+    >>> for line in format_summary(view).splitlines():
+    ...     print(line.rstrip())
+    Linear mixed model fit by REML
+    Formula: y ~ 1 + (1 | g)
+    <BLANKLINE>
+    REML criterion at convergence: 12.3
+    <BLANKLINE>
+    Scaled residuals:
+       Min     1Q Median     3Q    Max
+      -1.0   -0.5    0.0    0.5    1.0
+    <BLANKLINE>
+    Random effects:
+     Groups   Name        Variance Std.Dev.
+     g        (Intercept) 0.25     0.5
+     Residual             1.00     1.0
+    Number of obs: 5, groups:  g, 2
+    <BLANKLINE>
+    Fixed effects:
+                Estimate Std. Error t value
+    (Intercept)      1.5        0.6     2.5
+    """
+    groups = "; ".join(f"{label}, {count}" for label, count in view.n_groups)
+    lines = [
+        f"Linear mixed model fit by {'REML' if view.reml else 'maximum likelihood'}",
+        *fill_line("Formula:", view.formula, width=width),
+        *([] if view.data_name is None else fill_line("   Data:", view.data_name, width=width)),
+        "",
+        *_format_criterion(view, width),
+        "",
+        "Scaled residuals: ",
+        *_format_quantiles(view.scaled_residual_quantiles, width),
+        "",
+        "Random effects:",
+        *format_varcorr(view.terms, view.residual_variance, view.residual_sd, width=width),
+        *fill_line(f"Number of obs: {view.n_obs}, groups: ", groups, width=width),
+    ]
+    if view.fixef_names:
+        table = format_coefficients(view.fixef_names, view.fixef_columns, width=width)
+        lines += ["", "Fixed effects:", *table]
+    if 1 < len(view.fixef_names) <= _MAX_CORRELATED:
+        table = _format_correlation(view.fixef_names, view.fixef_correlation, width)
+        lines += ["", "Correlation of Fixed Effects:", *table]
+    return "\n".join([*lines, *view.notices])
+
+
+def _format_criterion(view: SummaryView, width: int) -> list[str]:
+    """Lay out the REML criterion, or the fit statistics of maximum likelihood."""
+    if view.reml:
+        criterion = format_numbers([round_decimal(view.criterion, 1)])[0]
+        return fill_line("REML criterion at convergence:", criterion, width=width)
+    names = ("AIC", "BIC", "logLik", "deviance", "df.resid")
+    values = (view.aic, view.bic, view.log_likelihood, view.criterion, float(view.df_residual))
+    texts = format_numbers([round_decimal(value, 1) for value in values])
+    return format_named(names, (*texts[:-1], str(view.df_residual)), width=width)
+
+
+def _format_quantiles(quantiles: tuple[float, ...], width: int) -> list[str]:
+    """Lay out the five quantiles of the scaled residuals."""
+    texts = format_numbers(zap_small(quantiles, _DIGITS + 1), _DIGITS)
+    return format_named(("Min", "1Q", "Median", "3Q", "Max"), texts, width=width)
+
+
+def format_varcorr(
+    terms: Sequence[VarCorrTerm], residual_variance: float, residual_sd: float, *, width: int = 80
+) -> list[str]:
+    """Lay out variances, standard deviations and correlations of the random effects and the residual.
+
+    Parameters
+    ----------
+    terms : sequence of VarCorrTerm
+        The random-effect terms.
+    residual_variance, residual_sd : float
+        Variance and standard deviation of the residuals.
+    width : int, default 80
+        Columns of the page.
+
+    Returns
+    -------
+    list of str
+        The lines.
+
+    Examples
+    --------
+    >>> term = VarCorrTerm("g", ("(Intercept)", "x"), (4.0, 1.0), (2.0, 1.0), ((1.0, -0.5), (-0.5, 1.0)))
+    >>> for line in format_varcorr([term], 9.0, 3.0):
+    ...     print(line.rstrip())
+     Groups   Name        Variance Std.Dev. Corr
+     g        (Intercept) 4        2
+              x           1        1        -0.50
+     Residual             9        3
+    """
+    groups = [label for term in terms for label in (term.group, *[""] * (len(term.names) - 1))]
+    names = [name for term in terms for name in term.names]
+    variances = format_numbers([*(v for term in terms for v in term.variance), residual_variance], _DIGITS)
+    sds = format_numbers([*(s for term in terms for s in term.sd), residual_sd], _DIGITS)
+    n_columns = max((len(term.names) for term in terms), default=1) - 1
+    correlations = [row for term in terms for row in _lower_triangle(term.correlation, 2, n_columns)]
+    rows = [
+        (group, name, variance, sd, *correlation)
+        for group, name, variance, sd, correlation in zip(
+            [*groups, "Residual"],
+            [*names, ""],
+            variances,
+            sds,
+            [*correlations, [""] * n_columns],
+            strict=True,
+        )
+    ]
+    header = ("Groups", "Name", "Variance", "Std.Dev.", *["Corr", *[""] * n_columns][:n_columns])
+    return format_matrix(header, rows, [""] * len(rows), width=width)
+
+
+def _lower_triangle(
+    correlation: tuple[tuple[float, ...], ...], decimals: int, n_columns: int
+) -> list[list[str]]:
+    """Format a correlation matrix as a whole and blank all but `n_columns` of its strict lower triangle."""
+    size = len(correlation)
+    rounded = [round_decimal(value, decimals) for row in correlation for value in row]
+    texts = format_numbers(rounded, min_decimals=decimals)
+    return [[texts[i * size + j] if j < i else "" for j in range(n_columns)] for i in range(size)]
+
+
+def _format_correlation(
+    names: tuple[str, ...], correlation: tuple[tuple[float, ...], ...], width: int
+) -> list[str]:
+    """Lay out the lower triangle of the correlation of the fixed effects, the names abbreviated."""
+    rows = _lower_triangle(correlation, 3, len(names) - 1)
+    return format_matrix(abbreviate(names, 6)[:-1], rows[1:], abbreviate(names, 11)[1:], width=width)
+
+
+def format_coefficients(
+    names: Sequence[str], columns: Sequence[CoefficientColumn], *, width: int = 80
+) -> list[str]:
+    """Lay out the table of fixed effects, as R's ``printCoefmat`` does.
+
+    Parameters
+    ----------
+    names : sequence of str, length p
+        Names of the fixed effects.
+    columns : sequence of CoefficientColumn
+        The columns, from left to right.
+    width : int, default 80
+        Columns of the page.
+
+    Returns
+    -------
+    list of str
+        The lines; with p-values below 0.1, stars at the right and their legend below.
+
+    Examples
+    --------
+    >>> columns = (*t_table([251.4051], [6.8238]), CoefficientColumn("Pr(>|t|)", (1e-17,), "p_value"))
+    >>> for line in format_coefficients(["(Intercept)"], columns):
+    ...     print(line.rstrip())
+                Estimate Std. Error t value Pr(>|t|)
+    (Intercept)  251.405      6.824   36.84   <2e-16 ***
+    ---
+    Signif. codes:  0 ‘***’ 0.001 ‘**’ 0.01 ‘*’ 0.05 ‘.’ 0.1 ‘ ’ 1
+    """
+    estimates = iter(_format_estimates([column.values for column in columns if column.kind == "estimate"]))
+    header: list[str] = []
+    cells: list[Sequence[str]] = []
+    starred = False
+    for column in columns:
+        if column.kind == "estimate":
+            texts = next(estimates)
+        elif column.kind == "test":
+            texts = format_numbers([round_decimal(t, _DIGITS - 1) for t in column.values], _DIGITS)
+        else:
+            texts = format_p_values(column.values, _DIGITS - 1)
+        header.append(column.header)
+        # NaN does not take part in the common width.
+        cells.append(
+            [text.strip() if math.isnan(x) else text for x, text in zip(column.values, texts, strict=True)]
+        )
+        if column.kind == "p_value" and any(p < _SIGNIFICANCE[-1][0] for p in column.values):
+            header.append("")
+            cells.append(pad([_stars(p) for p in column.values]))
+            starred = True
+    lines = format_matrix(header, list(zip(*cells, strict=True)), names, right=True, width=width)
+    return [*lines, "---", *fill_line("Signif. codes: ", _LEGEND, width=width)] if starred else lines
+
+
+def _format_estimates(columns: Sequence[tuple[float, ...]]) -> list[tuple[str, ...]]:
+    """Format the columns of kind "estimate" alike, to the decimals that their smallest number needs."""
+    values = [value for column in columns for value in column]
+    sizes = [abs(value) for value in values if value != 0 and math.isfinite(value)]
+    smallest = math.floor(math.log10(min(sizes))) if sizes else -1
+    decimals = max(1, _DIGITS - 1 - smallest)
+    texts = list(format_numbers([round_decimal(value, decimals) for value in values], _DIGITS))
+    # A number that is not zero must not look like one.
+    hidden = [i for i, value in enumerate(values) if value != 0 and float(texts[i]) == 0]
+    for i, text in zip(hidden, format_numbers([values[i] for i in hidden], _DIGITS - 1), strict=True):
+        texts[i] = text
+    size = len(values) // max(1, len(columns))
+    return [tuple(texts[start : start + size]) for start in range(0, len(values), max(1, size))]
+
+
+def _stars(p_value: float) -> str:
+    """Return the significance code of a p-value; a limit belongs to the stronger code."""
+    return next((code for limit, code in _SIGNIFICANCE if p_value <= limit), "")

@@ -1,0 +1,242 @@
+"""Expressions to columns: plain names are looked up, everything else is computed row by row."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from henderson.errors import DataError, HendersonError
+from henderson.formula.deparse import deparse
+from henderson.formula.functions import PLAIN, STATEFUL, stateful_transform
+from henderson.formula.syntax import Binary, Call, Name, Node, Number, Paren, String, Unary
+from henderson.io.frame import (
+    Column,
+    FactorColumn,
+    NumericColumn,
+    Table,
+    closest,
+    column_of,
+    numeric_column,
+)
+
+State = dict[str, dict[str, Any]]
+
+_CONSTANTS: dict[str, Any] = {"TRUE": True, "FALSE": False, "NULL": None, "T": True, "F": False, "pi": np.pi}
+_RESERVED = {"TRUE", "FALSE", "NULL"}
+
+_OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
+    "+": operator.add,
+    "-": operator.sub,
+    "*": operator.mul,
+    "/": operator.truediv,
+    "^": operator.pow,
+    "%%": operator.mod,
+    "%/%": operator.floordiv,
+    "<": operator.lt,
+    ">": operator.gt,
+    "<=": operator.le,
+    ">=": operator.ge,
+    "==": operator.eq,
+    "!=": operator.ne,
+    "&": np.logical_and,
+    "|": np.logical_or,
+    "&&": np.logical_and,
+    "||": np.logical_or,
+}
+_ON_LABELS = {"==", "!=", "%in%"}
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluator:
+    """Columns of one table, each expression computed once.
+
+    Attributes
+    ----------
+    table : Table
+    state : dict
+        What the stateful transforms remember, by expression: filled when empty, obeyed when not.
+    """
+
+    table: Table
+    state: State = field(default_factory=dict)
+    _done: dict[str, Column] = field(default_factory=dict)
+
+    def column(self, node: Node) -> Column:
+        """The values of an expression on every row of the table.
+
+        Parameters
+        ----------
+        node : Node
+
+        Returns
+        -------
+        NumericColumn or FactorColumn
+            Missing wherever one of the columns it needs is.
+
+        Raises
+        ------
+        DataError
+            For an unknown column or function, or an operation that the columns do not allow.
+        """
+        name = node.name if isinstance(node, Name) else deparse(node)
+        if name not in self._done:
+            self._done[name] = self.table.column(name) if isinstance(node, Name) else self._compute(node, name)
+        return self._done[name]
+
+    def inputs(self, node: Node) -> list[str]:
+        """The columns of the table that an expression needs."""
+        return [name for name in _names(node) if self._is_column(name)]
+
+    def _is_column(self, name: str) -> bool:
+        return name in self.table or name not in _CONSTANTS
+
+    def _compute(self, node: Node, name: str) -> Column:
+        columns = {n: self.column(Name(n)) for n in self.inputs(node)}
+        n_rows = self.table.n_rows
+        missing = np.zeros(n_rows, dtype=bool)
+        for column in columns.values():
+            if column.missing is not None:
+                missing |= column.missing
+        # R's poly() refuses missing values and its scale() skips them: both see the complete rows only.
+        some = bool(missing.any())
+        complete = np.flatnonzero(~missing)
+        values = {n: _operand(c.take(complete) if some else c) for n, c in columns.items()}
+        state = self.state.setdefault(name, {})
+        try:
+            with np.errstate(all="ignore"):
+                result = _Walk(values, state).value(node)
+        except HendersonError:
+            raise
+        except (TypeError, ValueError, IndexError, AttributeError) as error:
+            raise DataError(f"{name} cannot be computed: {error}") from None
+        if not state:
+            del self.state[name]
+        return _scatter(_as_column(result, len(complete), name), complete if some else None, n_rows)
+
+
+def _names(node: Node) -> list[str]:
+    match node:
+        case Name(name):
+            return [name]
+        case Binary(_, left, right):
+            return list(dict.fromkeys(_names(left) + _names(right)))
+        case Unary(_, inner) | Paren(inner):
+            return _names(inner)
+        case Call(_, arguments):
+            return list(dict.fromkeys(n for _, argument in arguments for n in _names(argument)))
+        case _:
+            return []
+
+
+def _operand(column: Column) -> Any:
+    """What arithmetic sees of a column: floats, booleans, or the factor itself."""
+    if isinstance(column, NumericColumn):
+        return column.values.astype(np.float64)
+    return column.codes.astype(bool) if column.logical else column
+
+
+@dataclass(slots=True)
+class _Walk:
+    """One evaluation of an expression, innermost first."""
+
+    values: dict[str, Any]
+    state: dict[str, Any]
+
+    def value(self, node: Node) -> Any:
+        match node:
+            case Number(value):
+                return value
+            case String(value):
+                return value
+            case Name(name):
+                return self.values[name] if name in self.values else _CONSTANTS[name]
+            case Paren(inner):
+                return self.value(inner)
+            case Unary(op, inner):
+                operand = _numbers(self.value(inner), op)
+                return np.logical_not(operand) if op == "!" else np.negative(operand) if op == "-" else operand
+            case Binary(op, left, right):
+                return _apply(op, self.value(left), self.value(right))
+            case Call():
+                return self.call(node)
+
+    def call(self, node: Call) -> Any:
+        function = node.function.removeprefix("np.").removeprefix("numpy.")
+        positional = [self.value(argument) for name, argument in node.arguments if name is None]
+        named = {name: self.value(argument) for name, argument in node.arguments if name is not None}
+        if function in PLAIN:
+            return PLAIN[function](*positional, **named)
+        if function in STATEFUL:
+            return self.transform(function, deparse(node), positional, named)
+        known = [*PLAIN, *STATEFUL]
+        hint = closest(node.function, known) if closest(node.function, known).startswith("; did") else ""
+        raise DataError(
+            f"the function {node.function}() is not known here{hint or ': compute the column in the table first'}"
+        )
+
+    def transform(self, function: str, call: str, positional: list[Any], named: dict[str, Any]) -> Any:
+        if not positional or isinstance(positional[0], FactorColumn):
+            raise DataError(f"{call} needs a column of numbers")
+        positional = [positional[0], *(_whole(a) for a in positional[1:])]
+        if function == "bs":
+            bounds = named.pop("Boundary.knots", None)
+            if bounds is not None:
+                named["lower_bound"], named["upper_bound"] = map(float, bounds)
+            # R's splines go on beyond their boundary knots; formulaic's would refuse.
+            named["extrapolation"] = "extend"
+        renamed = {STATEFUL[function].get(name, name): _whole(value) for name, value in named.items()}
+        remembered = self.state.setdefault(call, {})
+        result = stateful_transform(function)(positional[0], *positional[1:], **renamed, _state=remembered)
+        result = getattr(result, "__wrapped__", result)
+        return np.column_stack(list(result.values())) if isinstance(result, dict) else np.asarray(result)
+
+
+def _whole(value: Any) -> Any:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _numbers(value: Any, op: str) -> Any:
+    if isinstance(value, FactorColumn) or (isinstance(value, np.ndarray) and value.dtype.kind == "O"):
+        raise DataError(f"{op!r} needs numbers, not categories: compare with == or %in%, or convert the column")
+    return value
+
+
+def _apply(op: str, left: Any, right: Any) -> Any:
+    if op in _ON_LABELS:
+        left, right = (v.labels() if isinstance(v, FactorColumn) else v for v in (left, right))
+        if op == "%in%":
+            return np.isin(left, right)
+    else:
+        left, right = _numbers(left, op), _numbers(right, op)
+    if op not in _OPERATORS:
+        raise DataError(f"the operator {op!r} is not known here")
+    return _OPERATORS[op](left, right)
+
+
+def _as_column(result: Any, n_rows: int, name: str) -> Column:
+    if isinstance(result, FactorColumn):
+        return result
+    array = np.asarray(result)
+    if array.ndim == 0:
+        array = np.full(n_rows, result)
+    if len(array) != n_rows:
+        raise DataError(f"{name} gives {len(array)} values for {n_rows} rows")
+    return column_of(array, name)
+
+
+def _scatter(column: Column, rows: NDArray[np.int64] | None, n_rows: int) -> Column:
+    """Put values that were computed on some rows back in their places; the others are missing."""
+    if rows is None:
+        return column
+    if isinstance(column, FactorColumn):
+        codes = np.full(n_rows, -1, dtype=np.int64)
+        codes[rows] = column.codes
+        return FactorColumn(codes, column.levels, column.ordered, column.logical)
+    values = np.full((n_rows, *column.values.shape[1:]), np.nan)
+    values[rows] = column.values
+    return numeric_column(values)

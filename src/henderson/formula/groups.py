@@ -1,0 +1,79 @@
+"""Grouping factors to integer codes; interactions are combined by arithmetic, never by joining strings of rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from henderson.formula.bars import Group
+from henderson.io.frame import Column, FactorColumn, as_factor, factorise
+
+IntArray = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Grouping:
+    """A grouping factor, as the training data taught it.
+
+    Attributes
+    ----------
+    group : Group
+    levels : tuple of str, length l
+        Labels of the combinations that occur, the first atom varying slowest.
+    atom_levels : tuple of tuple of str
+        Levels of each atom.
+    combinations : tuple of ndarray of int64
+        For each atom after the first, the sorted keys ``code_so_far * len(atom levels) + code`` that occur.
+    """
+
+    group: Group
+    levels: tuple[str, ...]
+    atom_levels: tuple[tuple[str, ...], ...]
+    combinations: tuple[IntArray, ...]
+
+    @classmethod
+    def learn(cls, group: Group, columns: Sequence[Column]) -> tuple[Grouping, IntArray]:
+        """Learn from the atoms' columns without missing values; also the code of each row."""
+        factors = [as_factor(column).drop_unused() for column in columns]
+        codes, levels = _only_sampled(factors[0])
+        combinations: list[IntArray] = []
+        for factor in factors[1:]:
+            width = len(factor.levels)
+            codes, keys = factorise(codes * width + factor.codes)
+            combinations.append(keys)
+            left, right = np.divmod(keys, width)
+            levels = tuple(
+                f"{levels[i]}:{factor.levels[j]}" for i, j in zip(left.tolist(), right.tolist(), strict=True)
+            )
+        atom_levels = (_only_sampled(factors[0])[1], *(f.levels for f in factors[1:]))
+        return cls(group, levels, atom_levels, tuple(combinations)), codes
+
+    def codes(self, columns: Sequence[Column]) -> IntArray:
+        """Codes of new rows: -1 for a level, or combination, that was never seen, and for missing values.
+
+        Parameters
+        ----------
+        columns : sequence of Column, one for each atom
+
+        Returns
+        -------
+        ndarray of int64, shape (n,)
+        """
+        factors = [as_factor(column).drop_unused() for column in columns]
+        found = [f.recode(levels) for f, levels in zip(factors, self.atom_levels, strict=True)]
+        codes = found[0]
+        for own, levels, keys in zip(found[1:], self.atom_levels[1:], self.combinations, strict=True):
+            wanted = codes * len(levels) + own
+            place = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
+            seen = (codes >= 0) & (own >= 0) & (keys[place] == wanted)
+            codes = np.where(seen, place, -1)
+        return codes
+
+
+def _only_sampled(factor: FactorColumn) -> tuple[IntArray, tuple[str, ...]]:
+    """Codes and levels that occur, of booleans too, which keep both levels elsewhere."""
+    plain = FactorColumn(factor.codes, factor.levels).drop_unused()
+    return plain.codes, plain.levels

@@ -1,0 +1,1 @@
+"""Tables, genotype sources and relationship files: what henderson reads and writes."""

@@ -1,0 +1,93 @@
+"""The one model that every engine solves, as plain arrays."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from henderson.covariance import Covariance, Homogeneous, Identity, Relationship, Residual
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RandomTerm:
+    """One random term Z_k u_k with u_k ~ N(0, sigma^2 G_k (x) S_k(theta)).
+
+    Attributes
+    ----------
+    label : str
+        Name of the grouping factor, for messages.
+    codes : ndarray of int64, shape (n,) or (n, q)
+        Level that each row's effects point to; (n, q) when the q effects point to different levels
+        (direct and maternal effects, multi-membership).
+    n_levels : int
+        Number of levels l.
+    z : ndarray of float64, shape (n, q)
+        The numbers that multiply the effects.
+    covariance : Covariance
+        S_k(theta), the covariance of the q effects within one level.
+    relationship : Relationship
+        G_k, the relationship of the levels.
+    """
+
+    label: str
+    codes: NDArray[np.int64]
+    n_levels: int
+    z: Array
+    covariance: Covariance
+    relationship: Relationship = field(default_factory=Identity)
+
+    @property
+    def q(self) -> int:
+        """Number of effects within one level."""
+        return int(self.z.shape[1])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MixedModel:
+    """y = X b + sum_k Z_k u_k + e, with e ~ N(0, sigma^2 W^-1/2 R W^-1/2).
+
+    Henderson (1975), Biometrics 31:423-447; Bates et al. (2015), eqs. (1)-(4).
+
+    Attributes
+    ----------
+    y : ndarray, shape (n,)
+        Response, any known offset subtracted.
+    X : ndarray, shape (n, p)
+        Fixed-effects design of full column rank.
+    terms : tuple of RandomTerm
+        Random terms.
+    weights : ndarray, shape (n,), or None
+        Prior (precision) weights W, positive.
+    residual : Residual
+        R(theta).
+    """
+
+    y: Array
+    X: Array
+    terms: tuple[RandomTerm, ...]
+    weights: Array | None = None
+    residual: Residual = field(default_factory=Homogeneous)
+
+    @property
+    def n(self) -> int:
+        """Number of records."""
+        return int(self.y.shape[0])
+
+    @property
+    def p(self) -> int:
+        """Number of fixed effects."""
+        return int(self.X.shape[1])
+
+    @property
+    def n_theta(self) -> int:
+        """Number of relative covariance parameters, all terms together."""
+        return sum(term.covariance.n_theta for term in self.terms)
+
+    def theta_slices(self) -> tuple[slice, ...]:
+        """Which part of theta belongs to each term."""
+        ends = np.cumsum([0, *(term.covariance.n_theta for term in self.terms)])
+        return tuple(slice(int(a), int(b)) for a, b in zip(ends[:-1], ends[1:], strict=True))
