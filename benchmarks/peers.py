@@ -127,7 +127,7 @@ def mixedlm_rs(case: Case, frame: pd.DataFrame) -> tuple[Callable[[], Any], Call
 
 
 def glmm(case: Case, frame: pd.DataFrame) -> tuple[Callable[[], Any], Callable[[Any], Answer]]:
-    """`glmm`: lme4's formulas, Rust core; without its Satterthwaite pass, which lme4 does not do either."""
+    """`glmm`: lme4's formulas (not ``a/b/c``), Rust core; without the Satterthwaite pass, as in lme4."""
     import glmm as package
 
     def answer(fit: Any) -> Answer:
@@ -140,7 +140,7 @@ def glmm(case: Case, frame: pd.DataFrame) -> tuple[Callable[[], Any], Callable[[
             "evaluations": int(fit.n_eval),
         }
 
-    return lambda: package.fit(frame, case.formula, satterthwaite=False), answer
+    return lambda: package.fit(frame, case.spelt_out, satterthwaite=False), answer
 
 
 def gpboost(case: Case, frame: pd.DataFrame) -> tuple[Callable[[], Any], Callable[[Any], Answer]]:

@@ -1,7 +1,7 @@
 """Read the lme4 reference results that live beside the repository, in ``../shared/reference``.
 
-The environment variable ``HENDERSON_REFERENCE`` points elsewhere. A fresh clone has no reference files: tests that
-need them carry ``@needs_lmer_reference`` and are skipped with the reason.
+The environment variable ``HENDERSON_REFERENCE`` points elsewhere. A fresh clone has no reference files: tests
+that need them carry ``@needs_lmer_reference`` and are skipped with the reason.
 
 >>> [m for m in lmer_models() if m.startswith("sleep_slope.")]  # doctest: +SKIP
 ['sleep_slope.ml', 'sleep_slope.reml']
@@ -54,7 +54,6 @@ def _load_dataset(name: str) -> pd.DataFrame:
         dtype=text,
         keep_default_na=False,
         na_values=[meta["na_string"]],
-        float_precision="round_trip",
     )
     for column, m in columns.items():
         if m["type"] in ("factor", "ordered"):

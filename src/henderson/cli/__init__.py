@@ -1,5 +1,6 @@
 """The `henderson` command."""
 
+import os
 import sys
 from collections.abc import Sequence
 from typing import Annotated, Any
@@ -44,12 +45,16 @@ def fit(
     offset
         Column added to the prediction with coefficient 1.
     subset
-        Use only the rows for which this holds, for example "age >= 18 and sex == 'F'".
+        Use only the rows for which this holds, for example "age >= 18 & sex == 'F'".
     out
         Also write OUT.tidy.tsv, OUT.ranef.tsv and OUT.summary.txt.
     """
+    import logging
+
     from henderson.cli.fit import fit_table
 
+    # What the library logs about a fit stands in the printed summary already.
+    logging.getLogger("henderson").addHandler(logging.NullHandler())
     fit_table(formula, table, reml=not ml, weights=weights, offset=offset, subset=subset, out=out)
 
 
@@ -64,7 +69,18 @@ def demo() -> None:
 
 
 def run(tokens: Sequence[str]) -> int:
-    """Run one command line and give its exit status: 0, or 2 after one sentence on standard error."""
+    """Run one command line and give its exit status.
+
+    Parameters
+    ----------
+    tokens : sequence of str
+        What stands behind `henderson`.
+
+    Returns
+    -------
+    int
+        0; or 2, after one sentence on standard error.
+    """
     try:
         command, bound, _ = app.parse_args(list(tokens), print_error=False, exit_on_error=False)
         command(*bound.args, **bound.kwargs)
@@ -75,9 +91,7 @@ def run(tokens: Sequence[str]) -> int:
     except MemoryError:
         return _refuse("Not enough memory for this model and table.")
     except BrokenPipeError:
-        # The reader of our output has gone (`henderson fit ... | head`): nothing is wrong.
-        sys.stdout = None  # type: ignore[assignment]
-        return 0
+        raise
     except OSError as problem:
         where = f"{problem.filename}: " if problem.filename else ""
         return _refuse(f"{where}{problem.strerror or problem}.")
@@ -94,4 +108,12 @@ def _refuse(problem: Any) -> int:
 
 def main() -> None:
     """Entry point of the `henderson` command."""
-    sys.exit(run(sys.argv[1:]))
+    try:
+        status = run(sys.argv[1:])
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read our output has gone (`henderson fit ... | head`): nothing is wrong. What is still
+        # buffered goes nowhere, so that the interpreter does not complain when it closes the output.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = 0
+    sys.exit(status)

@@ -31,50 +31,10 @@ def fit_table(
     from henderson.io.tables import read_table
 
     data = read_table(table)
-    keep = None if subset is None else _rows(data, subset)
-    fit = lmer(
-        formula,
-        data,
-        REML=reml,
-        weights=_column(data, weights, "--weights"),
-        offset=_column(data, offset, "--offset"),
-        subset=keep,
-    )
+    fit = lmer(formula, data, REML=reml, weights=weights, offset=offset, subset=subset)
     sys.stdout.write(f"{fit}\n")
-    for notice in fit.notices:
-        sys.stderr.write(f"henderson: {notice}\n")
     if out is not None:
         _write(fit, out)
-
-
-def _column(data: "pd.DataFrame", name: str | None, option: str) -> str | None:
-    """Check that a column named on the command line is there."""
-    if name is None or name in data.columns:
-        return name
-    from difflib import get_close_matches
-
-    close = get_close_matches(name, [str(column) for column in data.columns], n=1)
-    hint = f"did you mean {close[0]!r}?" if close else f"the columns are {', '.join(map(str, data.columns))}."
-    raise DataError(f"{option}: the table has no column {name!r}; {hint}")
-
-
-def _rows(data: "pd.DataFrame", expression: str) -> "pd.Series[bool]":
-    """Say for each row whether the expression holds."""
-    import pandas as pd
-
-    try:
-        keep = data.eval(expression, engine="python")
-    except Exception as problem:  # whatever the user's expression raises
-        reason = str(problem).splitlines()[0].rstrip(".") if str(problem) else type(problem).__name__
-        raise DataError(f"--subset {expression!r} cannot be evaluated: {reason}.") from None
-    if not isinstance(keep, pd.Series) or not pd.api.types.is_bool_dtype(keep):
-        raise DataError(
-            f"--subset {expression!r} does not say yes or no for each row; "
-            "compare something, as in 'age >= 18'."
-        )
-    if not keep.any():
-        raise DataError(f"--subset {expression!r} leaves no rows.")
-    return keep
 
 
 def _check_folder(prefix: str) -> None:
@@ -84,6 +44,33 @@ def _check_folder(prefix: str) -> None:
         raise DataError(f"--out: there is no folder {folder}; make it first.")
     if not os.access(folder, os.W_OK):
         raise DataError(f"--out: the folder {folder} cannot be written to.")
+
+
+def _predicted_effects(fit: "LmerResult") -> "pd.DataFrame":
+    """One row per random effect: group, level, term, estimate and its (conditional) standard deviation."""
+    import numpy as np
+    import pandas as pd
+
+    effects = fit.ranef()
+    parts = []
+    for group, table in effects.items():
+        column = 0
+        for variance in effects.cond_var[group]:
+            for i in range(variance.shape[1]):
+                name = table.columns[column]
+                parts.append(
+                    pd.DataFrame(
+                        {
+                            "group": group,
+                            "level": table.index,
+                            "term": name,
+                            "estimate": table.iloc[:, column].to_numpy(),
+                            "std_error": np.sqrt(variance[:, i, i]),
+                        }
+                    )
+                )
+                column += 1
+    return pd.concat(parts, ignore_index=True)
 
 
 def _write(fit: "LmerResult", prefix: str) -> None:

@@ -9,6 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
+#: Relative size of rounding in the criterion.
+NOISE = 1e-12
+#: A step is taken if the criterion falls by at least this part of what was predicted.
+MINIMUM_RATIO = 1e-4
+#: After this many evaluations the exact Hessian is used even where it is dear.
+PATIENCE = 30
 Status = Literal["converged", "at rounding level", "iteration limit"]
 
 
@@ -74,26 +80,39 @@ class Optimum:
 
 
 class Objective(Protocol):
-    """A smooth function with derivatives."""
+    """A smooth function with derivatives, exact and approximate."""
+
+    @property
+    def exact_is_cheap(self) -> bool:
+        """Whether `exact_hessian` costs about as much as a few gradients."""
+        ...
 
     def value_and_gradient(self, x: Array) -> tuple[float, Array]:
         """Criterion and its gradient."""
         ...
 
-    def hessian(self, x: Array) -> Array:
-        """Second derivatives, or an approximation to them."""
+    def average_hessian(self, x: Array) -> Array:
+        """An approximation to the second derivatives that costs less than a gradient."""
+        ...
+
+    def exact_hessian(self, x: Array) -> Array:
+        """Second derivatives."""
         ...
 
 
 def minimise(objective: Objective, start: Array, control: Control) -> Optimum:
     """Trust-region Newton method with the subproblem solved exactly.
 
-    Nocedal & Wright (2006), Numerical Optimization, algorithms 4.1 and 4.3. Negative curvature is followed,
-    so that a saddle such as a variance started at zero is left.
+    The Hessian is the average information plus a secant correction of rank one (as in Dennis, Gay & Welsch
+    1981, ACM TOMS 7:348), and where that is cheap the optimum is confirmed, and if need be improved, with
+    the exact one. Steps: Nocedal & Wright (2006), Numerical Optimization, algorithms 4.1 and 4.3. Negative
+    curvature is followed, so that a saddle such as a variance started at zero is left.
     """
     x = np.asarray(start, dtype=np.float64)
     f, g = objective.value_and_gradient(x)
-    H = objective.hessian(x)
+    H = objective.average_hessian(x)
+    correction = np.zeros_like(H)
+    exact = False
     evaluations = curvatures = 1
     radius = 1.0
     log: list[Step] = []
@@ -103,33 +122,58 @@ def minimise(objective: Objective, start: Array, control: Control) -> Optimum:
         w, V = np.linalg.eigh(H)
         decrement, is_minimum = _decrement(w, V.T @ g)
         log.append(Step(evaluations, f, decrement, radius))
-        if is_minimum and decrement < control.tolerance:
-            status = "converged"
-            break
-        step = _trust_step(w, V, g, radius)
-        predicted = -(g @ step + 0.5 * step @ H @ step)
-        f_new, g_new = objective.value_and_gradient(x + step)
-        evaluations += 1
-        # Differences of the criterion below this are rounding; the gradient is still sharp there.
-        noise = 1e-13 * max(1.0, abs(f)) * 10.0
-        if predicted < noise:
-            better = is_minimum and _decrement(w, V.T @ g_new)[0] < 0.5 * decrement
-            if not better:
-                status = "at rounding level"
+        done = is_minimum and decrement < control.tolerance
+        if not done:
+            step = _trust_step(w, V, g, radius)
+            predicted = -float(g @ step + 0.5 * step @ H @ step)
+            f_new, g_new = objective.value_and_gradient(x + step)
+            evaluations += 1
+            if predicted < NOISE * max(1.0, abs(f)):
+                # Differences of the criterion are rounding here, but the gradient is still sharp.
+                better = is_minimum and _decrement(w, V.T @ g_new)[0] < 0.5 * decrement
+                done = not better
+                ratio = 1.0 if better else -1.0
+            else:
+                ratio = (f - f_new) / predicted if np.isfinite(f_new) else -1.0
+        if done:
+            if exact or not objective.exact_is_cheap:
+                status = "converged" if decrement < control.tolerance else "at rounding level"
                 break
-            ratio = 1.0
-        else:
-            ratio = (f - f_new) / predicted if np.isfinite(f_new) else -1.0
+            exact = True
+            H = objective.exact_hessian(x)
+            curvatures += 1
+            continue
+        if not exact and ((ratio < 0.1 and objective.exact_is_cheap) or evaluations >= PATIENCE):
+            # A curved valley (often a correlation at its bound) that the average information does not see
+            exact = True
+            if ratio <= MINIMUM_RATIO:
+                H = objective.exact_hessian(x)
+                curvatures += 1
         length = float(np.linalg.norm(step))
         if ratio < 0.25:
             radius = 0.25 * length
         elif ratio > 0.75 and length > 0.9 * radius:
             radius = 2.0 * radius
-        if ratio > 1e-4:
-            x, f, g = x + step, f_new, g_new
-            H = objective.hessian(x)
+        if ratio > MINIMUM_RATIO:
+            x, f, change, g = x + step, f_new, g_new - g, g_new
             curvatures += 1
+            if exact:
+                H = objective.exact_hessian(x)
+            else:
+                H = objective.average_hessian(x)
+                if decrement < 1.0:
+                    correction = _secant(H, correction, step, change)
+                    H = H + correction
     return Optimum(x, f, g, H, decrement, status, evaluations, curvatures, tuple(log))
+
+
+def _secant(H: Array, correction: Array, step: Array, change: Array) -> Array:
+    """Symmetric rank-one update so that (H + correction) step = change of the gradient."""
+    miss = change - (H + correction) @ step
+    along = float(miss @ step)
+    if abs(along) < 1e-8 * float(np.linalg.norm(miss) * np.linalg.norm(step)):
+        return correction
+    return np.asarray(correction + np.outer(miss, miss) / along)
 
 
 def _decrement(w: Array, g: Array) -> tuple[float, bool]:

@@ -1,8 +1,8 @@
 """R's rules for laying out numbers, names and tables as text.
 
 Only what a model summary needs: common formatting of a vector (``format``), rounding of negligible values
-(``zapsmall``), p-values (``format.pval``), abbreviated names (``abbreviate``) and the printed forms of a matrix
-of strings, a named vector and a filled line.
+(``zapsmall``), p-values (``format.pval``), abbreviated names (``abbreviate``) and the printed forms of a
+matrix of strings, a named vector and a filled line.
 """
 
 import math
@@ -16,7 +16,7 @@ _MAX_DECIMALS = 22
 def round_decimal(value: float, digits: int) -> float:
     """Round to decimals as R (4.0.0 and later) does, and never to a negative zero.
 
-    Of the two neighbouring numbers with that many decimals the one that is closer in floating-point arithmetic
+    Of the two neighbours with that many decimals the one that is closer in floating-point arithmetic
     is taken, the even one when both are equally close.
 
     Parameters
@@ -41,8 +41,9 @@ def round_decimal(value: float, digits: int) -> float:
     size = abs(value)
     if not math.isfinite(value) or size == 0:
         return value + 0.0
-    # Beyond a double's 15 digits there is nothing left to round.
-    if digits + (math.frexp(size)[1] - 0.5) * math.log10(2) > sys.float_info.dig:
+    # Beyond a double's 15 digits, or its smallest numbers, there is nothing left to round.
+    held = digits + (math.frexp(size)[1] - 0.5) * math.log10(2)
+    if held > sys.float_info.dig or digits > sys.float_info.max_10_exp:
         return value
     scale = 10.0**digits
     lower = math.floor(size * scale)
@@ -60,8 +61,8 @@ def _significant(value: float, digits: int) -> tuple[int, int, int]:
     exponent = int(exponent_text)
     needed = len(mantissa.replace(".", "").rstrip("0"))
     # 9996 with three digits is 1e+04 in scientific notation but still four digits wide in fixed notation.
-    fuzz = 0.5 / 10.0 ** max(0, digits - exponent)
-    widened = 0 < exponent <= _MAX_DECIMALS and abs(value) < 10.0**exponent - fuzz
+    limit = 10.0 ** min(exponent, _MAX_DECIMALS) - 0.5 / 10.0 ** max(0, digits - max(0, exponent))
+    widened = 0 < exponent <= _MAX_DECIMALS and abs(value) < limit
     return exponent, needed, exponent + 1 - widened
 
 
@@ -74,7 +75,7 @@ def format_numbers(values: Sequence[float], digits: int = 7, *, min_decimals: in
     """Format numbers alike, to the same width, as R's ``format`` does.
 
     As many decimals are shown as the most demanding element needs to show `digits` significant digits, its
-    trailing zeros dropped. Scientific notation is used for all when it is narrower than fixed notation for all.
+    trailing zeros dropped. Scientific notation is used for all when it is narrower than fixed notation.
 
     Parameters
     ----------

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Literal
 
 from henderson.fit.rformat import (
@@ -370,13 +371,9 @@ def _format_estimates(columns: Sequence[tuple[float, ...]]) -> list[tuple[str, .
     sizes = [abs(value) for value in values if value != 0 and math.isfinite(value)]
     smallest = math.floor(math.log10(min(sizes))) if sizes else -1
     decimals = max(1, _DIGITS - 1 - smallest)
-    texts = list(format_numbers([round_decimal(value, decimals) for value in values], _DIGITS))
-    # A number that is not zero must not look like one.
-    hidden = [i for i, value in enumerate(values) if value != 0 and float(texts[i]) == 0]
-    for i, text in zip(hidden, format_numbers([values[i] for i in hidden], _DIGITS - 1), strict=True):
-        texts[i] = text
-    size = len(values) // max(1, len(columns))
-    return [tuple(texts[start : start + size]) for start in range(0, len(values), max(1, size))]
+    texts = format_numbers([round_decimal(value, decimals) for value in values], _DIGITS)
+    shown = iter(texts)
+    return [tuple(islice(shown, len(column))) for column in columns]
 
 
 def _stars(p_value: float) -> str:

@@ -7,7 +7,18 @@ from functools import lru_cache
 
 from henderson.errors import DataError, FormulaError
 from henderson.formula.deparse import deparse
-from henderson.formula.syntax import Binary, Call, Name, Node, Number, Paren, Unary, formula_error, parse
+from henderson.formula.syntax import (
+    Binary,
+    Call,
+    Name,
+    Node,
+    Number,
+    Paren,
+    Unary,
+    formula_error,
+    parse,
+    precedence,
+)
 from henderson.formula.terms import TermSet, expand_terms
 
 
@@ -150,6 +161,9 @@ def _without_bars(node: Node, text: str, found: list[Binary]) -> Node | None:
                 return node
             if _is_bar(node):
                 raise formula_error("a random term needs parentheses of its own: (1 | g)", text, stray.at)
+            if isinstance(node, Binary) and precedence(node.op) < precedence("+"):
+                message = f"{node.op!r} binds more loosely than '+': put what it compares in I(...)"
+                raise formula_error(message, text, node.at)
             raise formula_error("a random term is added with '+', nothing else", text, stray.span)
 
 
@@ -165,7 +179,10 @@ def _expand_bar(bar: Binary, text: str) -> list[Bar]:
     groups = [Group(deparse(tree), tuple(_atoms(tree))) for tree in _expand_groups(bar.right, text)]
     if bar.op == "|":
         return [Bar(effects, group, f"({deparse(bar.left)} | {group.label})") for group in groups]
-    parts = [(effects.single(term), f"0 + {label}") for term, label in zip(effects.terms, effects.labels, strict=True)]
+    parts = [
+        (effects.single(term), f"0 + {label}")
+        for term, label in zip(effects.terms, effects.labels, strict=True)
+    ]
     if effects.intercept:
         parts.insert(0, (TermSet((), (), (), True, ()), "1"))
     return [Bar(part, group, f"({label} | {group.label})") for part, label in parts for group in groups]

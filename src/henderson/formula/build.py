@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from collections.abc import Collection, Mapping
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,16 +13,14 @@ from henderson.errors import DataError
 from henderson.formula.bars import Bar, ParsedFormula, parse_formula
 from henderson.formula.deparse import deparse
 from henderson.formula.design import Design, RandomDesign
-from henderson.formula.evaluate import Evaluator
-from henderson.formula.groups import Grouping
 from henderson.formula.matrix import Matrix
-from henderson.formula.spec import ModelSpec, RandomSpec, as_numbers
-from henderson.formula.syntax import Name, Node, parse
-from henderson.io.frame import Column, FactorColumn, NumericColumn, Table, closest, column_of, open_table
+from henderson.formula.modelframe import ModelFrame, NaAction, model_frame
+from henderson.formula.spec import ModelSpec, RandomSpec
+from henderson.formula.terms import TermSet
+from henderson.io.columns import NumericColumn, as_numbers
+from henderson.io.frame import closest, open_table
 
 FloatArray = NDArray[np.float64]
-Rows = NDArray[np.int64]
-NaAction = Literal["omit", "exclude", "fail"]
 
 
 def build_design(
@@ -43,7 +41,7 @@ def build_design(
     formula : str
         Such as ``"Reaction ~ Days + (Days | Subject)"``.
     data : table or mapping
-        A pandas, polars or pyarrow table, or a dict of arrays. Only the columns that the formula names are read.
+        A pandas, polars or pyarrow table, or a dict of arrays; only the columns that are named are read.
     weights, offset : str or array_like, shape (n,), optional
         A column, an expression, or an array with one number for each row of `data`.
     subset : str or array_like of bool, optional
@@ -51,9 +49,10 @@ def build_design(
     na_action : {"omit", "exclude", "fail"}
         What to do about rows with missing values. The design is the same for "omit" and "exclude".
     contrasts : mapping of str, optional
-        Coding of factors in the fixed part: ``{"grp": "sum"}``, or a matrix. Random terms keep the default, as in lme4.
+        Coding of factors in the fixed part: ``{"grp": "sum"}``, or a matrix. Random terms keep the
+        default, as in lme4.
     related : collection of str
-        Grouping factors whose levels have a relationship matrix: these may have one row per level.
+        Grouping factors whose levels have a relationship matrix: these may have one row for each level.
 
     Returns
     -------
@@ -74,41 +73,128 @@ def build_design(
     (('(Intercept)', 'x'), 'g', ('a', 'b'))
     """
     if not isinstance(formula, str):
-        raise DataError(f"the formula is a {type(formula).__name__}, and a string is needed: 'y ~ x + (1 | g)'")
-    if na_action not in get_args(NaAction):
-        raise DataError(f"na_action is {na_action!r}; it can be {', '.join(map(repr, get_args(NaAction)))}")
+        raise DataError(
+            f"the formula is a {type(formula).__name__}, and a string is needed: 'y ~ x + (1 | g)'"
+        )
     parsed = parse_formula(formula)
-    frame = _Frame(Evaluator(open_table(data)))
-    frame.read(parsed, weights, offset)
-    kept = _subset(frame.table, subset)
-    rows, excluded, notices = frame.complete_rows(kept, na_action)
-    frame.rows = None if len(rows) == frame.table.n_rows else rows
-
-    y = _response(parsed.response, frame)
-    _check_finite(parsed, frame, rows)
-    _check_contrasts(contrasts, parsed)
+    frame = model_frame(
+        parsed, open_table(data), weights=weights, offset=offset, subset=subset, na_action=na_action
+    )
+    y = _response(parsed, frame)
+    _check_finite(parsed, frame)
+    _check_contrasts(contrasts, parsed.fixed)
     fixed = Matrix.learn(parsed.fixed, frame.column, contrasts)
-    random, specs = _random(parsed.bars, frame, len(rows), set(related))
-    state = frame.evaluator.state
+    terms = sorted_by_levels([_random_term(bar, frame) for bar in parsed.bars])
+    _check_groups([design for design, _ in terms], [spec for _, spec in terms], len(y), related)
     return Design(
         y=y,
-        X=fixed.build([frame.column(node) for node in parsed.fixed.variables], len(rows)),
+        X=_matrix(fixed, frame),
         x_names=fixed.names,
         x_assign=fixed.assign,
-        random=random,
-        weights=frame.numbers("weights"),
-        offset=frame.numbers("offset"),
-        rows=rows,
-        excluded=excluded,
-        n_rows=frame.table.n_rows if kept is None else len(kept),
-        notices=notices,
+        random=tuple(design for design, _ in terms),
+        weights=frame.weights,
+        offset=frame.offset,
+        rows=frame.rows,
+        excluded=frame.excluded,
+        n_rows=frame.n_rows,
+        notices=frame.notices,
         spec=ModelSpec(
             formula=formula,
             response=deparse(parsed.response),
             fixed=fixed,
-            random=specs,
+            random=tuple(spec for _, spec in terms),
             offsets=frame.offset_nodes,
-            offset_is_array=frame.offset_is_array,
-            state=state,
+            offset_is_array=not (offset is None or isinstance(offset, str)),
+            state=frame.evaluator.state,
         ),
     )
+
+
+def _response(parsed: ParsedFormula, frame: ModelFrame) -> FloatArray:
+    return as_numbers(frame.column(parsed.response), f"response {deparse(parsed.response)}")
+
+
+def _matrix(matrix: Matrix, frame: ModelFrame) -> FloatArray:
+    return matrix.build([frame.column(node) for node in matrix.terms.variables], len(frame.rows))
+
+
+def _random_term(bar: Bar, frame: ModelFrame) -> tuple[RandomDesign, RandomSpec]:
+    effects = Matrix.learn(bar.effects, frame.column)
+    grouping, codes = frame.grouping(bar.group)
+    design = RandomDesign(
+        group=bar.group.label,
+        names=effects.names,
+        codes=codes,
+        levels=grouping.levels,
+        z=_matrix(effects, frame),
+    )
+    return design, RandomSpec(bar.text, effects, grouping)
+
+
+def sorted_by_levels(
+    terms: list[tuple[RandomDesign, RandomSpec]],
+) -> list[tuple[RandomDesign, RandomSpec]]:
+    """Random terms in lme4's order: by number of levels, most first.
+
+    They stay as written if the numbers never increase. Otherwise lme4 takes R's rev(order(.)), which reverses
+    the order among terms with equal numbers.
+    """
+    counts = [len(design.levels) for design, _ in terms]
+    if all(a >= b for a, b in pairwise(counts)):
+        return terms
+    order = np.argsort(counts, kind="stable")[::-1]
+    return [terms[k] for k in order.tolist()]
+
+
+def _check_finite(parsed: ParsedFormula, frame: ModelFrame) -> None:
+    nodes = [parsed.response, *parsed.fixed.variables]
+    for bar in parsed.bars:
+        nodes += bar.effects.variables
+    for node in dict.fromkeys(nodes):
+        column = frame.column(node)
+        if isinstance(column, NumericColumn) and not np.isfinite(column.values).all():
+            finite = np.isfinite(column.values).reshape(len(column.values), -1).all(axis=1)
+            row = frame.rows[np.flatnonzero(~finite)[0]]
+            raise DataError(
+                f"{deparse(node)!r} is infinite in row {row} (counted from 0): mend it or make it missing"
+            )
+    if frame.offset is not None and np.isinf(frame.offset).any():
+        row = frame.rows[np.flatnonzero(np.isinf(frame.offset))[0]]
+        raise DataError(f"the offset is infinite in row {row} (counted from 0)")
+
+
+def _check_contrasts(contrasts: Mapping[str, Any] | None, fixed: TermSet) -> None:
+    for name in contrasts or {}:
+        if name not in fixed.names:
+            raise DataError(
+                f"contrasts are given for {name!r}, which the fixed part lacks{closest(name, fixed.names)}"
+            )
+
+
+def _check_groups(
+    terms: list[RandomDesign], specs: list[RandomSpec], n_rows: int, related: Collection[str]
+) -> None:
+    """Refuse, as lme4 does, grouping factors and terms that cannot be told from the residual."""
+    single = [t.group for t in terms if len(t.levels) < 2 and t.group not in related]
+    if single:
+        raise DataError(
+            f"grouping factors must have more than one level in the rows used (problems: {_listed(single)}): "
+            "leave their terms out"
+        )
+    saturated = [t.group for t in terms if len(t.levels) >= n_rows and t.group not in related]
+    if saturated:
+        raise DataError(
+            f"number of levels of each grouping factor must be < number of observations, which is {n_rows} "
+            f"(problems: {_listed(saturated)}): one row per level cannot be told from the residual"
+        )
+    for term, spec in zip(terms, specs, strict=True):
+        n_effects = term.z.shape[1] * len(term.levels)
+        if n_effects >= n_rows and term.group not in related:
+            raise DataError(
+                f"number of observations (={n_rows}) <= number of random effects (={n_effects}) "
+                f"for term {spec.text}: its variances cannot be told from the residual; give it fewer effects"
+            )
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(dict.fromkeys(names))

@@ -21,8 +21,8 @@ def contrast_matrix(kind: Any, levels: Sequence[str], factor: str) -> Contrast:
     Parameters
     ----------
     kind : str or array_like, shape (l, k)
-        ``"treatment"``, ``"sum"``, ``"helmert"``, ``"poly"``, ``"SAS"``, with or without R's ``"contr."``; or the
-        matrix itself.
+        ``"treatment"``, ``"sum"``, ``"helmert"``, ``"poly"``, ``"SAS"``, with or without R's ``"contr."``;
+        or the matrix itself.
     levels : sequence of str, length l
     factor : str
         Its name, for messages.
@@ -63,17 +63,15 @@ def contrast_matrix(kind: Any, levels: Sequence[str], factor: str) -> Contrast:
         case "poly":
             return orthogonal_polynomials(n), (".L", ".Q", ".C", *(f"^{k}" for k in range(4, n)))[: n - 1]
         case _:
-            raise DataError(
-                f"contrasts for {factor!r}: {kind!r} is none of {', '.join(NAMES)}, nor a matrix"
-            )
+            raise DataError(f"contrasts for {factor!r}: {kind!r} is none of {', '.join(NAMES)}, nor a matrix")
 
 
 def _given(kind: Any, levels: Sequence[str], factor: str) -> Contrast:
     matrix = np.asarray(kind, dtype=np.float64)
     if matrix.ndim != 2 or matrix.shape[0] != len(levels) or matrix.shape[1] >= len(levels):
         raise DataError(
-            f"contrasts for {factor!r}: the matrix has shape {matrix.shape}, but the factor has {len(levels)} levels "
-            f"({', '.join(levels[:8])}) in the rows used: give one row per level and fewer columns than rows"
+            f"contrasts for {factor!r}: the matrix has shape {matrix.shape}, but {len(levels)} levels "
+            f"({', '.join(levels[:8])}) occur in the rows used: give it one row per level and fewer columns"
         )
     return matrix, tuple(str(k + 1) for k in range(matrix.shape[1]))
 
@@ -81,10 +79,9 @@ def _given(kind: Any, levels: Sequence[str], factor: str) -> Contrast:
 def orthogonal_polynomials(n: int) -> NDArray[np.float64]:
     """R's contr.poly: orthonormal polynomials of degree 1 to n - 1 over n equally spaced scores.
 
-    >>> orthogonal_polynomials(3).round(3)
-    array([[-0.707,  0.408],
-           [ 0.   , -0.816],
-           [ 0.707,  0.408]])
+    >>> orthogonal_polynomials(2).round(3)
+    array([[-0.707],
+           [ 0.707]])
     """
     scores = np.arange(n) - (n - 1) / 2
     q, r = np.linalg.qr(np.vander(scores, n, increasing=True))

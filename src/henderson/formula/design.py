@@ -58,7 +58,7 @@ class Design:
     rows : ndarray of int64, shape (n,)
         Position in the caller's table of each row that is used.
     excluded : ndarray of int64
-        Positions (within the subset) that were dropped for missing values.
+        Positions (within the subset) that were dropped for missing values, or for zero weight.
     n_rows : int
         Number of rows of the caller's table (after ``subset``).
     notices : tuple of str

@@ -14,20 +14,12 @@ from henderson.errors import DataError, HendersonError
 from henderson.formula.deparse import deparse
 from henderson.formula.functions import PLAIN, STATEFUL, stateful_transform
 from henderson.formula.syntax import Binary, Call, Name, Node, Number, Paren, String, Unary
-from henderson.io.frame import (
-    Column,
-    FactorColumn,
-    NumericColumn,
-    Table,
-    closest,
-    column_of,
-    numeric_column,
-)
+from henderson.io.columns import Column, FactorColumn, NumericColumn, numeric_column
+from henderson.io.frame import Table, column_of
 
 State = dict[str, dict[str, Any]]
 
 _CONSTANTS: dict[str, Any] = {"TRUE": True, "FALSE": False, "NULL": None, "T": True, "F": False, "pi": np.pi}
-_RESERVED = {"TRUE", "FALSE", "NULL"}
 
 _OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
     "+": operator.add,
@@ -85,7 +77,9 @@ class Evaluator:
         """
         name = node.name if isinstance(node, Name) else deparse(node)
         if name not in self._done:
-            self._done[name] = self.table.column(name) if isinstance(node, Name) else self._compute(node, name)
+            self._done[name] = (
+                self.table.column(name) if isinstance(node, Name) else self._compute(node, name)
+            )
         return self._done[name]
 
     def inputs(self, node: Node) -> list[str]:
@@ -159,7 +153,9 @@ class _Walk:
                 return self.value(inner)
             case Unary(op, inner):
                 operand = _numbers(self.value(inner), op)
-                return np.logical_not(operand) if op == "!" else np.negative(operand) if op == "-" else operand
+                return (
+                    np.logical_not(operand) if op == "!" else np.negative(operand) if op == "-" else operand
+                )
             case Binary(op, left, right):
                 return _apply(op, self.value(left), self.value(right))
             case Call():
@@ -173,10 +169,9 @@ class _Walk:
             return PLAIN[function](*positional, **named)
         if function in STATEFUL:
             return self.transform(function, deparse(node), positional, named)
-        known = [*PLAIN, *STATEFUL]
-        hint = closest(node.function, known) if closest(node.function, known).startswith("; did") else ""
         raise DataError(
-            f"the function {node.function}() is not known here{hint or ': compute the column in the table first'}"
+            f"the function {node.function}() is not known here: compute the column in the table first, "
+            f"or use one of {', '.join(sorted([*PLAIN, *STATEFUL]))}"
         )
 
     def transform(self, function: str, call: str, positional: list[Any], named: dict[str, Any]) -> Any:
@@ -191,6 +186,11 @@ class _Walk:
             named["extrapolation"] = "extend"
         renamed = {STATEFUL[function].get(name, name): _whole(value) for name, value in named.items()}
         remembered = self.state.setdefault(call, {})
+        if function == "poly" and not remembered and not named.get("raw"):
+            degree = named.get("degree", positional[1] if len(positional) > 1 else 1)
+            distinct = len(np.unique(positional[0]))
+            if degree >= distinct:
+                raise DataError(f"{call}: the degree must be less than the {distinct} distinct values")
         result = stateful_transform(function)(positional[0], *positional[1:], **renamed, _state=remembered)
         result = getattr(result, "__wrapped__", result)
         return np.column_stack(list(result.values())) if isinstance(result, dict) else np.asarray(result)
@@ -202,7 +202,9 @@ def _whole(value: Any) -> Any:
 
 def _numbers(value: Any, op: str) -> Any:
     if isinstance(value, FactorColumn) or (isinstance(value, np.ndarray) and value.dtype.kind == "O"):
-        raise DataError(f"{op!r} needs numbers, not categories: compare with == or %in%, or convert the column")
+        raise DataError(
+            f"{op!r} needs numbers, not categories: compare with == or %in%, or convert the column"
+        )
     return value
 
 

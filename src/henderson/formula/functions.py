@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from henderson.errors import DataError
-from henderson.io.frame import FactorColumn, as_factor, column_of
+from henderson.io.columns import FactorColumn, as_factor
+from henderson.io.frame import column_of
 
 
 def _log(x: Any, base: float | None = None) -> Any:

@@ -1,4 +1,4 @@
-"""Grouping factors to integer codes; interactions are combined by arithmetic, never by joining strings of rows."""
+"""Grouping factors to integer codes; interactions are combined by arithmetic, not by joining strings."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from henderson.formula.bars import Group
-from henderson.io.frame import Column, FactorColumn, as_factor, factorise
+from henderson.io.columns import Column, FactorColumn, as_factor, factorise
 
 IntArray = NDArray[np.int64]
 
@@ -36,9 +36,9 @@ class Grouping:
 
     @classmethod
     def learn(cls, group: Group, columns: Sequence[Column]) -> tuple[Grouping, IntArray]:
-        """Learn from the atoms' columns without missing values; also the code of each row."""
-        factors = [as_factor(column).drop_unused() for column in columns]
-        codes, levels = _only_sampled(factors[0])
+        """Learn from the atoms' columns, free of missing values and unused levels; also code the rows."""
+        factors = [_sampled(column) for column in columns]
+        codes, levels = factors[0].codes, factors[0].levels
         combinations: list[IntArray] = []
         for factor in factors[1:]:
             width = len(factor.levels)
@@ -48,8 +48,7 @@ class Grouping:
             levels = tuple(
                 f"{levels[i]}:{factor.levels[j]}" for i, j in zip(left.tolist(), right.tolist(), strict=True)
             )
-        atom_levels = (_only_sampled(factors[0])[1], *(f.levels for f in factors[1:]))
-        return cls(group, levels, atom_levels, tuple(combinations)), codes
+        return cls(group, levels, tuple(f.levels for f in factors), tuple(combinations)), codes
 
     def codes(self, columns: Sequence[Column]) -> IntArray:
         """Codes of new rows: -1 for a level, or combination, that was never seen, and for missing values.
@@ -62,8 +61,9 @@ class Grouping:
         -------
         ndarray of int64, shape (n,)
         """
-        factors = [as_factor(column).drop_unused() for column in columns]
-        found = [f.recode(levels) for f, levels in zip(factors, self.atom_levels, strict=True)]
+        found = [
+            as_factor(column).recode(levels) for column, levels in zip(columns, self.atom_levels, strict=True)
+        ]
         codes = found[0]
         for own, levels, keys in zip(found[1:], self.atom_levels[1:], self.combinations, strict=True):
             wanted = codes * len(levels) + own
@@ -73,7 +73,7 @@ class Grouping:
         return codes
 
 
-def _only_sampled(factor: FactorColumn) -> tuple[IntArray, tuple[str, ...]]:
-    """Codes and levels that occur, of booleans too, which keep both levels elsewhere."""
-    plain = FactorColumn(factor.codes, factor.levels).drop_unused()
-    return plain.codes, plain.levels
+def _sampled(column: Column) -> FactorColumn:
+    """Categories that occur; of booleans too, which keep both levels elsewhere."""
+    factor = as_factor(column)
+    return FactorColumn(factor.codes, factor.levels).drop_unused() if factor.logical else factor

@@ -14,7 +14,7 @@ from henderson.errors import DataError
 from henderson.formula.contrasts import contrast_matrix
 from henderson.formula.syntax import Node
 from henderson.formula.terms import TermSet, full_coding
-from henderson.io.frame import Column, FactorColumn, NumericColumn, as_factor
+from henderson.io.columns import Column, FactorColumn, NumericColumn, as_factor
 
 FloatArray = NDArray[np.float64]
 
@@ -32,8 +32,8 @@ class Variable:
         None for numbers.
     contrast : ndarray, shape (l, k), or None
     suffixes : tuple of str
-        What each column appends to the name: R's contrast names; ``("",)`` for a plain number; ``("1", "2")`` for the
-        columns of a matrix such as ``poly(x, 2)``.
+        What each column appends to the name: R's contrast names; ``("",)`` for a plain number; ``("1", "2")``
+        for the columns of a matrix such as ``poly(x, 2)``.
     """
 
     node: Node
@@ -47,9 +47,13 @@ class Variable:
         """Note the levels and the coding of a column; `contrast` is None for the default of its type."""
         if isinstance(column, NumericColumn):
             if contrast is not None:
-                raise DataError(f"contrasts are given for {name!r}, which holds numbers: write factor({name})")
+                raise DataError(
+                    f"contrasts are given for {name!r}, which holds numbers: write factor({name})"
+                )
             width = 1 if column.values.ndim == 1 else column.values.shape[1]
-            return cls(node, name, None, None, ("",) if width == 1 else tuple(str(k + 1) for k in range(width)))
+            return cls(
+                node, name, None, None, ("",) if width == 1 else tuple(str(k + 1) for k in range(width))
+            )
         if len(column.levels) < 2:
             only = f"only the level {column.levels[0]!r}" if column.levels else "no level"
             raise DataError(
@@ -75,12 +79,14 @@ class Variable:
         """
         if self.levels is None:
             if isinstance(column, FactorColumn):
-                raise DataError(f"{self.name!r} held numbers when the model was fitted, and holds categories now")
+                raise DataError(
+                    f"{self.name!r} held numbers when the model was fitted, and holds categories now"
+                )
             return column
         found = as_factor(column).drop_unused()
         codes = found.recode(self.levels)
         unseen = np.flatnonzero((codes < 0) & (found.codes >= 0))
-        if unseen.size and not found.logical:
+        if unseen.size:
             level = found.levels[found.codes[unseen[0]]]
             raise DataError(
                 f"the factor {self.name!r} has the level {level!r} (row {unseen[0]}, counted from 0), "
@@ -122,7 +128,7 @@ class Matrix:
     def learn(
         cls, terms: TermSet, column: Callable[[Node], Column], contrasts: Mapping[str, Any] | None = None
     ) -> Matrix:
-        """Learn every variable of the terms; `column` looks one up, `contrasts` overrides the default codings."""
+        """Learn every variable of the terms; `column` looks one up, `contrasts` overrides default codings."""
         given = contrasts or {}
         variables = tuple(
             Variable.learn(node, name, column(node), given.get(name))
@@ -152,7 +158,7 @@ class Matrix:
         return labelled
 
     def build(self, columns: Sequence[Column], n_rows: int) -> FloatArray:
-        """Combine the columns of the variables; within a term the first variable's columns vary fastest, as in R.
+        """Combine the variables' columns; within a term those of the first variable vary fastest, as in R.
 
         Parameters
         ----------

@@ -13,7 +13,8 @@ from henderson.formula.evaluate import Evaluator, State
 from henderson.formula.groups import Grouping
 from henderson.formula.matrix import Matrix
 from henderson.formula.syntax import Node
-from henderson.io.frame import Column, NumericColumn, open_table
+from henderson.io.columns import as_numbers
+from henderson.io.frame import open_table
 
 FloatArray = NDArray[np.float64]
 
@@ -144,28 +145,3 @@ class ModelSpec:
         values = matrix.build(columns, n_rows)
         values[~ok] = np.nan
         return values, ok
-
-
-def as_numbers(column: Column, role: str) -> FloatArray:
-    """A column as one float per row, NaN where missing.
-
-    Raises
-    ------
-    DataError
-        If it holds categories or several numbers per row.
-    """
-    if isinstance(column, NumericColumn):
-        values = column.values
-        if values.ndim == 2 and values.shape[1] == 1:
-            values = values[:, 0]
-        if values.ndim == 1:
-            values = values.astype(np.float64)
-            if column.missing is not None:
-                values[column.missing] = np.nan
-            return values
-        raise DataError(f"the {role} has {values.shape[1]} columns, and one is needed")
-    if column.logical:
-        values = column.codes.astype(np.float64)
-        values[column.codes < 0] = np.nan
-        return values
-    raise DataError(f"the {role} holds categories ({', '.join(column.levels[:4])}), and numbers are needed")

@@ -178,6 +178,9 @@ class _Parser:
         return formula_error(message, self.text, span)
 
     def parse(self) -> Node:
+        tildes = [token for token in self.tokens if token.text == "~"]
+        if len(tildes) > 1:
+            raise self.error("a formula has one '~'", tildes[1].span)
         node = self.expression(0)
         token = self.peek
         if token.text == ")":

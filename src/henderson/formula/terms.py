@@ -20,8 +20,8 @@ class TermSet:
     names : tuple of str
         Their R names.
     terms : tuple of tuple of int
-        For each term the variables that it multiplies, by degree and then by appearance. As in R, the variables of a
-        term are in the order in which the *formula* first names them: ``age + Sex:age`` has the term ``age:Sex``.
+        For each term the variables that it multiplies, by degree and then by appearance. As in R, a term has
+        its variables in the order in which the *formula* first names them: ``age + Sex:age`` has ``age:Sex``.
     intercept : bool
     offsets : tuple of Node
         The arguments of ``offset()`` terms.
@@ -98,7 +98,9 @@ class _Algebra:
                 return self.expand(inner)
             case Number(value):
                 if value not in (0.0, 1.0):
-                    message = f"the number {deparse(node)} is no term: write I({deparse(node)} * x) for arithmetic"
+                    message = (
+                        f"the number {deparse(node)} is no term: write I({deparse(node)} * x) for arithmetic"
+                    )
                     raise formula_error(message, self.text, node.span)
                 self.intercept = (value == 1.0) == self.adding
                 return []
@@ -113,6 +115,9 @@ class _Algebra:
                 return [mask for mask in kept if mask not in removed]
             case Binary("^", left, right):
                 return self.power(left, right)
+            case Binary("*" | ":" | "/" | "%in%" as op, left, right) if _is_number(left) or _is_number(right):
+                message = f"a number is no part of an interaction: write I(x {op} y) for arithmetic"
+                raise formula_error(message, self.text, (left if _is_number(left) else right).span)
             case Binary("+" | "*" | ":" | "/" | "%in%" as op, left, right):
                 return _distinct(_combine(op, self.expand(left), self.expand(right)))
             case Call("offset", arguments):
@@ -124,7 +129,9 @@ class _Algebra:
             case Binary("|" | "||"):
                 raise formula_error("a random term needs parentheses of its own: (1 | g)", self.text, node.at)
             case String():
-                raise formula_error("a quoted string is no term: give the column's name", self.text, node.span)
+                raise formula_error(
+                    "a quoted string is no term: give the column's name", self.text, node.span
+                )
             case Name("."):
                 raise formula_error("'.' is not supported: name the columns", self.text, node.span)
             case _:
@@ -168,6 +175,10 @@ def _combine(op: str, left: list[int], right: list[int]) -> list[int]:
             return [a | _union(right) for a in left]
 
 
+def _is_number(node: Node) -> bool:
+    return isinstance(node, Number)
+
+
 def _union(masks: list[int]) -> int:
     joined = 0
     for mask in masks:
@@ -182,9 +193,9 @@ def _distinct(masks: list[int]) -> list[int]:
 def full_coding(terms: TermSet, is_factor: Sequence[bool]) -> tuple[tuple[bool, ...], ...]:
     """For each variable of each term, whether a factor there gets a column for *every* level.
 
-    R's rule (Chambers & Hastie, *Statistical Models in S*, p. 38, as R's `TermCode` has it): a factor is coded by
-    contrasts if the rest of the term is contained in an earlier term, or is empty; by indicators of all levels
-    otherwise. Without an intercept the first factor of the first term that has one is coded in full.
+    R's rule (Chambers & Hastie, *Statistical Models in S*, p. 38, as in R's `TermCode`): a factor is coded by
+    contrasts if the rest of the term is contained in an earlier term, or is empty; by indicators of all
+    levels otherwise. Without an intercept the first factor of the first term that has one is coded in full.
 
     Parameters
     ----------

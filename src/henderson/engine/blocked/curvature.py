@@ -83,7 +83,7 @@ def score_curvature(system: System, point: Point, directions: list[Direction]) -
     reduced = point.factor.reduce(M)
     QZx = _pair(system.columns, by_blocks(plan, x))[:-1]
     XVM = QZx - point.factor.gram(point.reduced, reduced)[:-1]
-    beta = np.linalg.solve(point.XVX, XVM)
+    beta = point.XVX_inverse @ XVM
     ZVM = point.factor.solve(reduced).ZVM
     k = len(directions)
     total = np.zeros((k, k))

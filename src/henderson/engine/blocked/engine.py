@@ -14,14 +14,15 @@ from henderson.engine.blocked.curvature import along, curvature, to_absolute
 from henderson.engine.blocked.factor import spread
 from henderson.engine.blocked.moments import RandomMoments, by_blocks, column_moments, random_moments
 from henderson.engine.blocked.plan import Plan, make_plan
-from henderson.engine.blocked.system import Point, System, gradients
+from henderson.engine.blocked.system import Point, Slopes, System, gradients
 from henderson.engine.protocol import Criterion, Information, InformationKind, Solution, TermSolution
 from henderson.errors import ModelNotSupportedError
 from henderson.model import MixedModel
 
 Array = NDArray[np.float64]
-#: Up to this size of the core, exact second derivatives cost about as much as a few gradients.
+#: Up to these sizes of the core and the chain, exact second derivatives cost a few milliseconds.
 CHEAP_CORE = 200
+CHEAP_CHAIN = 20_000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,6 +38,16 @@ class _Designs:
     @property
     def log_weights(self) -> float:
         return 0.0 if self.root_weights is None else 2.0 * float(np.log(self.root_weights).sum())
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _State:
+    """Everything that is known at one theta."""
+
+    theta: Array
+    chart: Chart
+    point: Point
+    slopes: Slopes
 
 
 class BlockedEngine:
@@ -80,7 +91,7 @@ class BlockedEngine:
         columns = column_moments(designs.plan, designs.Z, self._fixed.columns)
         self._system = System(designs.plan, designs.moments, columns, self._fixed.gram, model.n)
         self._logdet_basis = 2.0 * float(np.log(np.abs(np.diag(self._fixed.R))).sum())
-        self._last: tuple[bytes, Point] | None = None
+        self._last: _State | None = None
 
     @classmethod
     def _derived(cls, model: MixedModel, designs: _Designs, fixed: FixedBasis | None) -> BlockedEngine:
@@ -106,8 +117,9 @@ class BlockedEngine:
 
     @property
     def curvature_is_cheap(self) -> bool:
-        """Whether the core is so small that exact second derivatives cost little."""
-        return self._designs.plan.n_core <= CHEAP_CORE
+        """Whether the model is so small that exact second derivatives cost little."""
+        plan = self._designs.plan
+        return plan.n_core <= CHEAP_CORE and sum(b.l * b.q**2 for b in plan.chain) <= CHEAP_CHAIN
 
     def preconditioner(self) -> Array:
         """Matrix M with theta = M phi, phi free of the units of Z; shape (n_theta, n_theta)."""
@@ -125,35 +137,33 @@ class BlockedEngine:
 
     # -- one theta -------------------------------------------------------------------------------------
 
-    def _at(self, theta: Array) -> Point:
-        key = np.asarray(theta, dtype=np.float64).tobytes()
-        if self._last is None or self._last[0] != key:
-            self._last = key, self._system.at(self._chart(theta).T)
-        return self._last[1]
-
-    def _chart(self, theta: Array) -> Chart:
-        return make_chart(self.model, self._designs.plan, self._designs.scales, np.asarray(theta, dtype=np.float64))
+    def _at(self, theta: Array) -> _State:
+        theta = np.asarray(theta, dtype=np.float64)
+        if self._last is None or not np.array_equal(self._last.theta, theta):
+            chart = make_chart(self.model, self._designs.plan, self._designs.scales, theta)
+            point = self._system.at(chart.T)
+            self._last = _State(theta.copy(), chart, point, gradients(point))
+        return self._last
 
     def criterion(self, theta: Array) -> Criterion:
         """Log-determinants and penalised residual sum of squares, with their gradients."""
-        point, chart = self._at(theta), self._chart(theta)
-        slope = gradients(point)
+        at = self._at(theta)
         return Criterion(
-            logdet_v=float(point.factor.logdet.real),
-            logdet_x=float(point.logdet_x) + self._logdet_basis,
-            pwrss=point.pwrss,
+            logdet_v=float(at.point.factor.logdet.real),
+            logdet_x=at.point.logdet_x + self._logdet_basis,
+            pwrss=at.point.pwrss,
             n=self.model.n,
             p=self.model.p,
             log_weights=self._designs.log_weights,
-            d_logdet_v=chart.pull_back(slope.logdet_v),
-            d_logdet_x=chart.pull_back(slope.logdet_x),
-            d_pwrss=chart.pull_back(slope.pwrss),
+            d_logdet_v=at.chart.pull_back(at.slopes.logdet_v),
+            d_logdet_x=at.chart.pull_back(at.slopes.logdet_x),
+            d_pwrss=at.chart.pull_back(at.slopes.pwrss),
         )
 
     def profiled_hessian(self, theta: Array, *, reml: bool, kind: InformationKind) -> Array:
         """Second derivatives of `Criterion.profiled` in theta, shape (n_theta, n_theta)."""
-        point, chart, nu = self._at(theta), self._chart(theta), self._nu(reml)
-        slope = gradients(point)
+        at, nu = self._at(theta), self._nu(reml)
+        chart, point, slope = at.chart, at.point, at.slopes
         second = curvature(self._system, chart.T, point, chart.directions(), kind, reml=reml)
         d_c = chart.pull_back(slope.pwrss) / point.pwrss
         bend = chart.bend(slope.profiled(nu, point.pwrss, reml))
@@ -161,13 +171,13 @@ class BlockedEngine:
 
     def covariance_gradient(self, theta: Array, *, reml: bool) -> tuple[Array, ...]:
         """Derivative of `Criterion.profiled` in each term's S, valid where S is singular; (q, q) each."""
-        point = self._at(theta)
-        return self._chart(theta).by_term(gradients(point).profiled(self._nu(reml), point.pwrss, reml))
+        at = self._at(theta)
+        return at.chart.by_term(at.slopes.profiled(self._nu(reml), at.point.pwrss, reml))
 
     def information(self, theta: Array, *, reml: bool, kind: InformationKind) -> Information:
         """Information on (theta, sigma^2) and on the linear parameters, at the profiled sigma^2."""
-        point, chart, nu = self._at(theta), self._chart(theta), self._nu(reml)
-        slope = gradients(point)
+        at, nu = self._at(theta), self._nu(reml)
+        chart, point, slope = at.chart, at.point, at.slopes
         # The curvature of S(theta) times the slope has expectation zero.
         total = slope.profiled(nu, point.pwrss, reml) if kind == "observed" else None
         by_theta = curvature(self._system, chart.T, point, chart.directions(), kind, reml=reml)
@@ -188,12 +198,11 @@ class BlockedEngine:
 
     def solution(self, theta: Array, *, reml: bool) -> Solution:
         """Estimates of the fixed effects and predictions of the random ones."""
-        point = self._at(theta)
-        model, plan = self.model, self._designs.plan
+        point, model, plan = self._at(theta).point, self.model, self._designs.plan
         sigma2 = point.pwrss / self._nu(reml)
         R_inverse = np.linalg.inv(self._fixed.R)
         beta = R_inverse @ (self._fixed.Qy + point.beta)
-        cov_beta = sigma2 * R_inverse @ np.linalg.solve(point.XVX, R_inverse.T)
+        cov_beta = sigma2 * R_inverse @ point.XVX_inverse @ R_inverse.T
         C = spread(point.factor).C
         fitted = model.X @ beta
         ussq = 0.0
@@ -215,7 +224,7 @@ class BlockedEngine:
         The effects of a term stand level by level. C is the coefficient matrix of Henderson's equations,
         so that contrasts of b give prediction error variances.
         """
-        point, model, plan = self._at(theta), self.model, self._designs.plan
+        point, model, plan = self._at(theta).point, self.model, self._designs.plan
         k = A.shape[1]
         rows = np.cumsum([model.p, *(t.n_levels * t.q for t in model.terms)])
         by_block = []
@@ -228,19 +237,19 @@ class BlockedEngine:
         reduced = point.factor.reduce(by_blocks(plan, by_block))
         rest = np.linalg.solve(self._fixed.R.T, A[: model.p])
         rest = rest - point.factor.gram(point.reduced, reduced)[:-1]
-        total = point.factor.gram(reduced, reduced) + rest.T @ np.linalg.solve(point.XVX, rest)
+        total = point.factor.gram(reduced, reduced) + rest.T @ point.XVX_inverse @ rest
         sigma2 = point.pwrss / self._nu(reml)
         return np.asarray(sigma2 * total)
 
     def project(self, theta: Array, M: Array) -> Array:
         """P M for M (n, m), with V relative to sigma^2."""
-        point, plan = self._at(theta), self._designs.plan
+        point, plan = self._at(theta).point, self._designs.plan
         root = self._designs.root_weights
         columns = M if root is None else M * root[:, None]
         reduced = point.factor.reduce(column_moments(plan, self._designs.Z, columns))
         Q = self._fixed.columns[:, :-1]
         XVM = Q.T @ columns - point.factor.gram(point.reduced, reduced)[:-1]
-        beta = np.linalg.solve(point.XVX, XVM)
+        beta = point.XVX_inverse @ XVM
         b = point.factor.solve(reduced).b
         out = columns - Q @ beta
         for z, block, own, x in zip(self._designs.Z, plan.blocks, b, point.solved.b, strict=True):

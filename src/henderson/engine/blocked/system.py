@@ -25,36 +25,28 @@ class Point:
         The eliminated random effects.
     reduced : tuple
         Fixed effects and response after forward elimination.
-    corner : ndarray, (p + 1, p + 1)
-        [Q y]'V^-1 [Q y].
+    XVX, XVX_inverse : ndarray, (p, p)
+        Q'V^-1 Q and its inverse.
+    beta : ndarray, (p,)
+        Coefficients of Q for the least-squares residual of y.
+    pwrss : float
+        y'Py.
     solved : Solved
         V^-1 [Q y], seen from the random effects.
     """
 
     factor: Factor
     reduced: tuple[tuple[Array, ...], Array]
-    corner: Array
+    XVX: Array
+    XVX_inverse: Array
+    beta: Array
+    pwrss: float
     solved: Solved
-
-    @property
-    def XVX(self) -> Array:
-        """Q'V^-1 Q."""
-        return self.corner[:-1, :-1]
 
     @property
     def logdet_x(self) -> float:
         """log|Q'V^-1 Q|."""
         return 2.0 * float(np.log(np.diag(np.linalg.cholesky(self.XVX))).sum())
-
-    @property
-    def beta(self) -> Array:
-        """Coefficients of Q for the least-squares residual of y."""
-        return np.linalg.solve(self.XVX, self.corner[:-1, -1])
-
-    @property
-    def pwrss(self) -> float:
-        """y'Py."""
-        return float(self.corner[-1, -1] - self.corner[-1, :-1] @ self.beta)
 
     def contrast(self, values: Array) -> Array:
         """Of arrays for the columns [Q y], those of y - Q beta: (p + 1, q, l) to (q, l)."""
@@ -81,7 +73,11 @@ class System:
         factor = factorise(self.plan, self.random, T, direction)
         reduced = factor.reduce(self.columns)
         corner = self.gram - factor.gram(reduced, reduced)
-        return Point(factor, reduced, corner, factor.solve(reduced))
+        XVX, XVy = corner[:-1, :-1], corner[:-1, -1]
+        inverse = np.linalg.inv(XVX)
+        beta = inverse @ XVy
+        pwrss = (corner[-1, -1] - XVy @ beta).real
+        return Point(factor, reduced, XVX, inverse, beta, float(pwrss), factor.solve(reduced))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -107,7 +103,8 @@ def gradients(point: Point) -> Slopes:
     d_x, d_y = [], []
     for ZV in point.solved.ZVM:
         x, v = ZV[:-1], point.contrast(ZV)
-        inner = np.linalg.solve(point.XVX, x.reshape(x.shape[0], -1)).reshape(x.shape)
-        d_x.append(-np.einsum("mal,mbl->ab", x, inner))
+        p, q, l = x.shape
+        inner = (point.XVX_inverse @ x.reshape(p, q * l)).reshape(p, q, l)
+        d_x.append(-sum((a @ b.T for a, b in zip(x, inner, strict=True)), start=np.zeros((q, q))))
         d_y.append(-(v @ v.T))
     return Slopes(spread(point.factor).G, tuple(d_x), tuple(d_y))

@@ -1,0 +1,156 @@
+"""`lmer`: formula and table to a fitted linear mixed model."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from henderson.covariance import Unstructured
+from henderson.errors import DataError
+from henderson.fit.optimize import Control
+from henderson.fit.result import LmerResult, make_result
+from henderson.fit.solve import Fitted, choose_engine, solve
+from henderson.formula import Design, build_design
+from henderson.linalg.pivoting import independent_columns
+from henderson.model import MixedModel, RandomTerm
+
+logger = logging.getLogger("henderson")
+
+
+def lmer(
+    formula: str,
+    data: Any,
+    *,
+    REML: bool = True,
+    weights: str | ArrayLike | None = None,
+    offset: str | ArrayLike | None = None,
+    subset: str | ArrayLike | None = None,
+    na_action: Literal["omit", "exclude", "fail"] = "omit",
+    contrasts: Mapping[str, Any] | None = None,
+    start: ArrayLike | None = None,
+    control: Control | None = None,
+) -> LmerResult:
+    """Fit a linear mixed model, with the meaning and the numbers of R's `lme4::lmer`.
+
+    The (restricted) likelihood of y = X beta + Z b + e, b ~ N(0, sigma^2 T T'), e ~ N(0, sigma^2 W^-1) is
+    maximised over T: Bates, Maechler, Bolker & Walker (2015), J. Stat. Softw. 67(1), eqs. (34), (41).
+
+    Parameters
+    ----------
+    formula : str
+        ``"Reaction ~ Days + (Days | Subject)"``: fixed effects, and in parentheses the random ones.
+    data : pandas, polars or pyarrow table, or dict of arrays
+        One row per record. Categorical columns keep the order of their levels.
+    REML : bool
+        Restricted maximum likelihood (the default), or maximum likelihood.
+    weights : str or array of shape (n,), optional
+        Prior weights: the residual variance of row i is sigma^2 / weights[i].
+    offset : str or array of shape (n,), optional
+        A known part of the mean, in the units of the response.
+    subset : str or boolean array of shape (n,), optional
+        Rows to use, such as ``"Days > 1"``.
+    na_action : {"omit", "exclude", "fail"}
+        What to do with rows that have missing values: leave them out; leave them out but pad fitted values
+        and residuals with NaN in their places; or refuse.
+    contrasts : dict, optional
+        Coding of factors in the fixed part: ``{"grp": "sum"}``, or a (levels, k) matrix.
+    start : array of shape (n_theta,), optional
+        Theta to start from.
+    control : Control, optional
+        Tolerance and limits of the optimiser.
+
+    Returns
+    -------
+    LmerResult
+
+    Raises
+    ------
+    FormulaError
+        If the formula cannot be read; the message underlines the spot.
+    DataError
+        If a column is missing or unsuitable; the message names it.
+
+    Examples
+    --------
+    Five people in two families, the genetic variant standardised (see the primer):
+
+    >>> import henderson as hd
+    >>> people = {
+    ...     "height": [0.6528, -0.5561, -0.6770, -0.8583, 1.4386],
+    ...     "variant": [0.4472, -0.6708, -0.6708, -0.6708, 1.5652],
+    ...     "family": ["1", "1", "1", "2", "2"],
+    ... }
+    >>> fit = hd.lmer("height ~ variant + (1 | family)", people)
+    >>> round(fit.fixef["variant"], 3), round(fit.icc, 3)
+    (1.049, 0.852)
+    """
+    design = build_design(
+        formula,
+        data,
+        weights=weights,
+        offset=offset,
+        subset=subset,
+        na_action=na_action,
+        contrasts=contrasts,
+    )
+    kept = _full_rank(design)
+    model = _model(design, kept)
+    theta = None if start is None else np.asarray(start, dtype=np.float64)
+    fitted = solve(choose_engine(model), reml=REML, start=theta, control=control)
+    notices = (*design.notices, *_rank_notice(design, kept), *_optimum_notice(fitted))
+    result = make_result(formula, data, design, kept, fitted, notices, pad=na_action == "exclude")
+    for notice in result.notices:
+        logger.warning(notice)
+    return result
+
+
+def _full_rank(design: Design) -> NDArray[np.intp]:
+    """Columns of X that R's rank rule keeps, once it is clear that something is left to estimate."""
+    n, p = design.X.shape
+    y = design.y if design.offset is None else design.y - design.offset
+    R = np.linalg.qr(np.column_stack([design.X, y]), mode="r")
+    kept = independent_columns(R[:, :p])
+    if kept.size >= n:
+        raise DataError(
+            f"there are {n} complete rows for {kept.size} fixed effects, which leaves nothing to estimate "
+            "variances from; use fewer fixed effects or more data"
+        )
+    left_over = np.linalg.norm(R[kept.size :, p]) if kept.size < p else abs(R[p, p])
+    if not left_over > 1e-13 * np.linalg.norm(y):
+        raise DataError(
+            f"the fixed effects alone fit the response exactly in all {n} rows, so that no variance is left "
+            f"to share out; check the column '{design.spec.response}' (is it constant?)"
+        )
+    return kept
+
+
+def _model(design: Design, kept: NDArray[np.intp]) -> MixedModel:
+    X = design.X if kept.size == design.X.shape[1] else np.ascontiguousarray(design.X[:, kept])
+    y = design.y if design.offset is None else design.y - design.offset
+    terms = tuple(
+        RandomTerm(r.group, r.codes, len(r.levels), r.z, Unstructured(r.z.shape[1])) for r in design.random
+    )
+    return MixedModel(y, X, terms, design.weights)
+
+
+def _rank_notice(design: Design, kept: NDArray[np.intp]) -> tuple[str, ...]:
+    dropped = [name for i, name in enumerate(design.x_names) if i not in set(kept.tolist())]
+    if not dropped:
+        return ()
+    return (
+        f"fixed-effect model matrix is rank deficient so dropping {len(dropped)} "
+        f"column{'s' if len(dropped) > 1 else ''} / coefficient{'s' if len(dropped) > 1 else ''}: {', '.join(dropped)}",
+    )
+
+
+def _optimum_notice(fitted: Fitted) -> tuple[str, ...]:
+    if fitted.optimum.status != "iteration limit":
+        return ()
+    return (
+        f"the optimiser stopped at its limit after {fitted.optimum.evaluations} evaluations, an estimated "
+        f"{fitted.optimum.decrement:.2g} from the best criterion; raise Control(max_iterations=...)",
+    )

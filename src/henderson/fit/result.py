@@ -1,0 +1,535 @@
+"""`LmerResult`: what a fitted linear mixed model answers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from henderson.errors import HendersonError
+from henderson.fit.notices import singular_notices
+from henderson.fit.optimize import Optimum
+from henderson.fit.solve import Fitted
+from henderson.fit.summary import SummaryView, format_summary, t_table
+from henderson.fit.varcorr import TermCovariance, VarCorr, unique_labels
+from henderson.formula import Design, ModelSpec
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TermModes:
+    """One random term at the estimates.
+
+    Attributes
+    ----------
+    group : str
+        Grouping factor.
+    names : tuple of str, length q
+        Effects.
+    levels : tuple of str, length l
+        Levels of the factor.
+    theta, theta_names : ndarray and tuple of str
+        The term's relative covariance parameters.
+    T : ndarray, (q, q)
+        Factor of the relative covariance.
+    b : ndarray, (l, q)
+        Conditional modes.
+    cond_var : ndarray, (l, q, q)
+        Their conditional covariances.
+    """
+
+    group: str
+    names: tuple[str, ...]
+    levels: tuple[str, ...]
+    theta: Array
+    theta_names: tuple[str, ...]
+    T: Array
+    b: Array
+    cond_var: Array
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Estimates:
+    """The numbers of a fit, without its data: this is what a pickle keeps.
+
+    Attributes
+    ----------
+    formula : str
+        As the user wrote it.
+    reml : bool
+        REML or maximum likelihood.
+    spec : ModelSpec
+        Recipe that builds the designs for new data.
+    x_names, dropped : tuple of str
+        Fixed effects that were estimated, and those that rank deficiency dropped.
+    beta, cov_beta : ndarray, (p,) and (p, p)
+        Fixed effects and their covariance.
+    sigma2 : float
+        Residual variance.
+    terms : tuple of TermModes
+        Random terms in lme4's order.
+    y, fitted : ndarray, (n,)
+        Response and fitted values of the rows used.
+    mean : ndarray, (n,)
+        Fitted values without the random effects.
+    weights : ndarray, (n,), or None
+        Prior weights.
+    rows : ndarray, (n,)
+        Position of these rows in the table.
+    padded : ndarray or None
+        With ``na_action="exclude"``, positions of the rows used among those that fitted values and
+        residuals have places for.
+    n_padded : int
+        Number of those places.
+    pieces : dict of float
+        lme4's `devcomp`: ldL2, ldRX2, wrss, ussq, pwrss.
+    deviance, reml_criterion : float
+        -2 log-likelihood at these parameters, and -2 log restricted likelihood.
+    mean_random_variance : float
+        Mean over the rows of z'Sz sigma^2, all terms together.
+    optimum : Optimum
+        How the optimum was found.
+    notices : tuple of str
+        What the user should know.
+    """
+
+    formula: str
+    reml: bool
+    spec: ModelSpec
+    x_names: tuple[str, ...]
+    dropped: tuple[str, ...]
+    beta: Array
+    cov_beta: Array
+    sigma2: float
+    terms: tuple[TermModes, ...]
+    y: Array
+    fitted: Array
+    mean: Array
+    weights: Array | None
+    rows: NDArray[np.int64]
+    padded: NDArray[np.int64] | None
+    n_padded: int
+    pieces: Mapping[str, float]
+    deviance: float
+    reml_criterion: float
+    mean_random_variance: float
+    optimum: Optimum
+    notices: tuple[str, ...]
+
+
+class RandomEffects(Mapping[str, "pd.DataFrame"]):
+    """Conditional modes by grouping factor: a mapping of names to data frames, levels by effects.
+
+    Attributes
+    ----------
+    cond_var : dict of list of ndarray
+        For each grouping factor, one (levels, q, q) array per random term on it; empty unless asked for.
+    """
+
+    def __init__(self, tables: dict[str, pd.DataFrame], cond_var: dict[str, list[Array]]) -> None:
+        self._tables = tables
+        self.cond_var = cond_var
+
+    def __getitem__(self, group: str) -> pd.DataFrame:
+        return self._tables[group]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._tables)
+
+    def __len__(self) -> int:
+        return len(self._tables)
+
+    def __repr__(self) -> str:
+        return "\n".join(f"${group}\n{table}" for group, table in self._tables.items())
+
+
+class LmerResult:
+    """A fitted linear mixed model. Made by `lmer`; the names are lme4's.
+
+    ``print(fit)`` shows the summary. Numbers come as pandas objects with names. A pickle keeps the
+    estimates and fitted values and leaves out the data and the engine.
+    """
+
+    def __init__(self, estimates: Estimates, fitted: Fitted | None, data: Any) -> None:
+        self._e = estimates
+        self._fitted = fitted
+        self._data = data
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"_e": self._e, "_fitted": None, "_data": None}
+
+    def __repr__(self) -> str:
+        kind = "REML" if self._e.reml else "ML"
+        groups = ", ".join(f"{g} {n}" for g, n in self.ngroups.items())
+        return f"<LmerResult {self._e.formula!r} by {kind}: {self.nobs} rows; {groups}>"
+
+    def __str__(self) -> str:
+        return self.summary()
+
+    # -- fixed effects ---------------------------------------------------------------------------------
+
+    @cached_property
+    def fixef(self) -> pd.Series[float]:
+        """Estimates of the fixed effects (BLUE), in units of the response per unit of the predictor."""
+        return self._named(self._e.beta)
+
+    @cached_property
+    def se(self) -> pd.Series[float]:
+        """Standard errors of the fixed effects."""
+        return self._named(np.sqrt(np.diag(self._e.cov_beta)))
+
+    @cached_property
+    def vcov(self) -> pd.DataFrame:
+        """Covariance matrix of the fixed effects, (p, p)."""
+        import pandas as pd
+
+        return pd.DataFrame(self._e.cov_beta, index=list(self._e.x_names), columns=list(self._e.x_names))
+
+    @property
+    def dropped(self) -> tuple[str, ...]:
+        """Fixed effects left out because the design is rank deficient."""
+        return self._e.dropped
+
+    def _named(self, values: Array) -> pd.Series[float]:
+        import pandas as pd
+
+        return pd.Series(values, index=list(self._e.x_names))
+
+    # -- covariance ------------------------------------------------------------------------------------
+
+    @cached_property
+    def theta(self) -> Array:
+        """Relative covariance parameters: the lower triangles of T, term by term, column by column."""
+        return np.concatenate([t.theta for t in self._e.terms])
+
+    @property
+    def theta_names(self) -> tuple[str, ...]:
+        """Names of theta, such as ``Subject.Days.(Intercept)``."""
+        return tuple(f"{t.group}.{name}" for t in self._e.terms for name in t.theta_names)
+
+    @property
+    def sigma(self) -> float:
+        """Residual standard deviation."""
+        return float(np.sqrt(self._e.sigma2))
+
+    @cached_property
+    def varcorr(self) -> VarCorr:
+        """Variances, standard deviations and correlations of the random effects."""
+        labels = unique_labels(tuple(t.group for t in self._e.terms))
+        terms = (
+            TermCovariance(t.group, label, t.names, self._e.sigma2 * t.T @ t.T.T)
+            for t, label in zip(self._e.terms, labels, strict=True)
+        )
+        return VarCorr(tuple(terms), self.sigma)
+
+    def is_singular(self, tol: float = 1e-4) -> bool:
+        """Whether some random-effects covariance is singular: a diagonal of T below ``tol``."""
+        return any(bool((np.diag(t.T) < tol).any()) for t in self._e.terms)
+
+    @property
+    def icc(self) -> float:
+        """Intraclass correlation: the share of the random effects in the variance that fixed effects leave.
+
+        With random slopes the variance of the random effects is averaged over the rows (Johnson 2014,
+        Methods Ecol. Evol. 5:944, eq. 10): the adjusted ICC of Nakagawa, Johnson & Schielzeth (2017).
+        """
+        random = self._e.mean_random_variance
+        return float(random / (random + self._e.sigma2))
+
+    # -- random effects --------------------------------------------------------------------------------
+
+    def ranef(self, *, cond_var: bool = True) -> RandomEffects:
+        """Conditional modes (BLUPs) of the random effects, by grouping factor.
+
+        Parameters
+        ----------
+        cond_var : bool
+            Also give their conditional variances, in ``.cond_var``.
+        """
+        import pandas as pd
+
+        tables: dict[str, pd.DataFrame] = {}
+        variances: dict[str, list[Array]] = {}
+        for group in self.ngroups:
+            terms = [t for t in self._e.terms if t.group == group]
+            columns = [name for t in terms for name in t.names]
+            values = np.hstack([t.b for t in terms])
+            tables[group] = pd.DataFrame(values, index=pd.Index(terms[0].levels, name=group), columns=columns)
+            if cond_var:
+                variances[group] = [t.cond_var for t in terms]
+        return RandomEffects(tables, variances)
+
+    def coef(self) -> dict[str, pd.DataFrame]:
+        """Coefficients of each level: fixed effects plus that level's random effects."""
+        import pandas as pd
+
+        out = {}
+        for group, table in self.ranef(cond_var=False).items():
+            beta = self.fixef
+            extra = [c for c in table.columns if c not in beta.index]
+            columns = [*extra, *beta.index]
+            full = pd.DataFrame(0.0, index=table.index, columns=columns)
+            full[list(beta.index)] = beta.to_numpy()
+            for column in table.columns:
+                full[column] += table[[column]].sum(axis=1)
+            out[group] = full
+        return out
+
+    # -- rows ------------------------------------------------------------------------------------------
+
+    @property
+    def fitted(self) -> Array:
+        """Fitted values X beta + Z b + offset; NaN in places of excluded rows (``na_action="exclude"``)."""
+        return self._pad(self._e.fitted)
+
+    @property
+    def residuals(self) -> Array:
+        """Response less fitted values; NaN in places of excluded rows (``na_action="exclude"``)."""
+        return self._pad(self._e.y - self._e.fitted)
+
+    @cached_property
+    def _scaled_residuals(self) -> Array:
+        root = 1.0 if self._e.weights is None else np.sqrt(self._e.weights)
+        return np.asarray((self._e.y - self._e.fitted) * root / self.sigma)
+
+    def _pad(self, values: Array) -> Array:
+        if self._e.padded is None:
+            return values
+        out = np.full(self._e.n_padded, np.nan)
+        out[self._e.padded] = values
+        return out
+
+    # -- the fit as a whole ----------------------------------------------------------------------------
+
+    @property
+    def nobs(self) -> int:
+        """Number of rows used."""
+        return int(self._e.y.size)
+
+    @property
+    def ngroups(self) -> dict[str, int]:
+        """Number of levels of each grouping factor."""
+        return {t.group: len(t.levels) for t in self._e.terms}
+
+    @property
+    def reml_criterion(self) -> float:
+        """-2 log restricted likelihood at the estimates."""
+        return self._e.reml_criterion
+
+    @property
+    def deviance(self) -> float:
+        """-2 log-likelihood at the estimates, also for REML fits (R's ``deviance(fit, REML = FALSE)``)."""
+        return self._e.deviance
+
+    @property
+    def criterion(self) -> float:
+        """What was minimised: `reml_criterion` or `deviance`."""
+        return self._e.reml_criterion if self._e.reml else self._e.deviance
+
+    @property
+    def loglik(self) -> float:
+        """Log (restricted) likelihood."""
+        return -0.5 * self.criterion
+
+    @property
+    def df(self) -> int:
+        """Number of parameters: fixed effects, theta and sigma."""
+        return self._e.beta.size + self.theta.size + 1
+
+    @property
+    def df_residual(self) -> int:
+        """Rows less parameters."""
+        return self.nobs - self.df
+
+    @property
+    def aic(self) -> float:
+        """Akaike's information criterion, from `loglik`."""
+        return self.criterion + 2.0 * self.df
+
+    @property
+    def bic(self) -> float:
+        """Schwarz's information criterion, from `loglik`."""
+        return self.criterion + float(np.log(self.nobs)) * self.df
+
+    @property
+    def devcomp(self) -> dict[str, float]:
+        """lme4's components: ldL2, ldRX2, wrss, ussq, pwrss."""
+        return dict(self._e.pieces)
+
+    @property
+    def optimum(self) -> Optimum:
+        """How the optimum was found: criterion, gradient, curvature, evaluations and the log of the search."""
+        return self._e.optimum
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """What the user should know: rows dropped, columns dropped, a singular fit."""
+        return self._e.notices
+
+    @property
+    def engine(self) -> Any:
+        """The engine at the data of this fit; a result read back from a pickle has none."""
+        if self._fitted is None:
+            raise HendersonError(
+                "this result was read back from a pickle, which leaves out the data; fit the model again to "
+                "ask questions that need them"
+            )
+        return self._fitted.engine
+
+    # -- tables ----------------------------------------------------------------------------------------
+
+    def summary(self, *, width: int = 80) -> str:
+        """The summary as text, laid out like lme4's."""
+        with np.errstate(invalid="ignore", divide="ignore"):
+            sd = np.sqrt(np.diag(self._e.cov_beta))
+            correlation = self._e.cov_beta / np.outer(sd, sd)
+        view = SummaryView(
+            formula=self._e.formula,
+            reml=self._e.reml,
+            criterion=self.criterion,
+            aic=self.aic,
+            bic=self.bic,
+            log_likelihood=self.loglik,
+            df_residual=self.df_residual,
+            scaled_residual_quantiles=tuple(np.quantile(self._scaled_residuals, [0, 0.25, 0.5, 0.75, 1]).tolist()),
+            terms=tuple(t.view() for t in self.varcorr),
+            residual_variance=self._e.sigma2,
+            residual_sd=self.sigma,
+            n_obs=self.nobs,
+            n_groups=tuple(self.ngroups.items()),
+            fixef_names=self._e.x_names,
+            fixef_columns=t_table(self._e.beta.tolist(), sd.tolist()),
+            fixef_correlation=tuple(tuple(row) for row in correlation.tolist()),
+            notices=self._e.notices,
+        )
+        return format_summary(view, width=width)
+
+    def tidy(self) -> pd.DataFrame:
+        """One row per parameter, as broom.mixed's `tidy`.
+
+        Columns effect ("fixed" or "ran_pars"), group, term, estimate, std_error, statistic. Standard
+        deviations and correlations of the random effects stand in the rows "ran_pars".
+        """
+        import pandas as pd
+
+        sd = np.sqrt(np.diag(self._e.cov_beta))
+        rows: list[tuple[str, str | None, str, float, float, float]] = [
+            ("fixed", None, name, float(b), float(s), float(b / s) if s else np.nan)
+            for name, b, s in zip(self._e.x_names, self._e.beta, sd, strict=True)
+        ]
+        for t in self.varcorr:
+            pairs = [(i, j) for i in range(len(t.names)) for j in range(i + 1, len(t.names))]
+            found = [(f"sd__{name}", sd) for name, sd in zip(t.names, t.sd, strict=True)]
+            found += [(f"cor__{t.names[i]}.{t.names[j]}", t.correlation[i, j]) for i, j in pairs]
+            rows += [("ran_pars", t.label, name, float(value), np.nan, np.nan) for name, value in found]
+        rows.append(("ran_pars", "Residual", "sd__Observation", self.sigma, np.nan, np.nan))
+        return pd.DataFrame(rows, columns=["effect", "group", "term", "estimate", "std_error", "statistic"])
+
+    def glance(self) -> pd.DataFrame:
+        """One row about the fit as a whole."""
+        import pandas as pd
+
+        return pd.DataFrame(
+            {
+                "nobs": [self.nobs],
+                "sigma": [self.sigma],
+                "loglik": [self.loglik],
+                "aic": [self.aic],
+                "bic": [self.bic],
+                "criterion": [self.criterion],
+                "reml": [self._e.reml],
+                "df_residual": [self.df_residual],
+                "icc": [self.icc],
+                "singular": [self.is_singular()],
+            }
+        )
+
+    def augment(self) -> pd.DataFrame:
+        """The rows used, with columns .fitted, .fixed, .resid and .scaled_resid beside the data."""
+        import pandas as pd
+
+        from henderson.io.frame import to_pandas
+
+        if self._data is None:
+            raise HendersonError("this result was read back from a pickle, which leaves out the data")
+        out = to_pandas(self._data).iloc[self._e.rows].copy()
+        extra = pd.DataFrame(
+            {
+                ".fitted": self._e.fitted,
+                ".fixed": self._e.mean,
+                ".resid": self._e.y - self._e.fitted,
+                ".scaled_resid": self._scaled_residuals,
+            },
+            index=out.index,
+        )
+        return pd.concat([out, extra], axis=1)
+
+
+def make_result(
+    formula: str,
+    data: Any,
+    design: Design,
+    kept: NDArray[np.intp],
+    fitted: Fitted,
+    notices: tuple[str, ...],
+    *,
+    pad: bool,
+) -> LmerResult:
+    """Gather the estimates at the optimum."""
+    model = fitted.engine.model
+    solution = fitted.engine.solution(fitted.theta, reml=fitted.reml)
+    offset = 0.0 if design.offset is None else design.offset
+    terms = []
+    random_variance = 0.0
+    for r, term, part, modes in zip(
+        design.random, model.terms, model.theta_slices(), solution.terms, strict=True
+    ):
+        theta = fitted.theta[part]
+        T = term.covariance.factor(theta)
+        names = term.covariance.theta_names(r.names)
+        terms.append(TermModes(r.group, r.names, r.levels, theta, names, T, modes.b, modes.cond_var))
+        zT = term.z @ T
+        random_variance += solution.sigma2 * float(np.einsum("nq,nq->", zT, zT)) / model.n
+    criterion = fitted.criterion
+    kept_set = set(kept.tolist())
+    singular = singular_notices([(t.group, t.names, t.T) for t in terms])
+    padded = np.setdiff1d(np.arange(design.n_rows), design.excluded) if pad and design.excluded.size else None
+    estimates = Estimates(
+        formula=formula,
+        reml=fitted.reml,
+        spec=design.spec,
+        x_names=tuple(design.x_names[i] for i in kept),
+        dropped=tuple(n for i, n in enumerate(design.x_names) if i not in kept_set),
+        beta=solution.beta,
+        cov_beta=solution.cov_beta,
+        sigma2=solution.sigma2,
+        terms=tuple(terms),
+        y=design.y,
+        fitted=solution.fitted + offset,
+        mean=model.X @ solution.beta + offset,
+        weights=design.weights,
+        rows=design.rows,
+        padded=padded,
+        n_padded=design.n_rows,
+        pieces={
+            "ldL2": criterion.logdet_v,
+            "ldRX2": criterion.logdet_x,
+            "wrss": solution.wrss,
+            "ussq": solution.ussq,
+            "pwrss": criterion.pwrss,
+        },
+        deviance=criterion.profiled(reml=False),
+        reml_criterion=criterion.profiled(reml=True),
+        mean_random_variance=random_variance,
+        optimum=fitted.optimum,
+        notices=(*notices, *singular),
+    )
+    return LmerResult(estimates, fitted, data)

@@ -1,0 +1,130 @@
+"""A `MixedModel` to its optimum: the one place where engine and optimiser meet."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from henderson.engine import Criterion, Engine
+from henderson.errors import DataError
+from henderson.fit.optimize import NOISE, Control, Optimum, minimise
+from henderson.model import MixedModel
+
+Array = NDArray[np.float64]
+#: A diagonal element of T~ (relative to sigma, per unit of its design) below this may be an exact zero.
+NEAR_ZERO = 1e-3
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Fitted:
+    """The optimum of a model.
+
+    Attributes
+    ----------
+    engine : Engine
+        The engine, which answers further questions.
+    theta : ndarray
+        Relative covariance parameters, as lme4 reports them.
+    criterion : Criterion
+        Pieces of the criterion there.
+    optimum : Optimum
+        How it was found, in the scale-free coordinates of the search.
+    reml : bool
+        Which criterion was minimised.
+    """
+
+    engine: Engine
+    theta: Array
+    criterion: Criterion
+    optimum: Optimum
+    reml: bool
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Profiled:
+    """The profiled criterion in coordinates phi with theta = M phi."""
+
+    engine: Engine
+    M: Array
+    reml: bool
+
+    @property
+    def exact_is_cheap(self) -> bool:
+        return self.engine.curvature_is_cheap
+
+    def value_and_gradient(self, x: Array) -> tuple[float, Array]:
+        criterion = self.engine.criterion(self.M @ x)
+        return criterion.profiled(self.reml), self.M.T @ criterion.profiled_gradient(self.reml)
+
+    def average_hessian(self, x: Array) -> Array:
+        return self.M.T @ self.engine.profiled_hessian(self.M @ x, reml=self.reml, kind="average") @ self.M
+
+    def exact_hessian(self, x: Array) -> Array:
+        return self.M.T @ self.engine.profiled_hessian(self.M @ x, reml=self.reml, kind="observed") @ self.M
+
+
+def choose_engine(model: MixedModel) -> Engine:
+    """The engine for the structure of a model."""
+    from henderson.engine.blocked import BlockedEngine
+
+    return BlockedEngine(model)
+
+
+def solve(engine: Engine, *, reml: bool, start: Array | None = None, control: Control | None = None) -> Fitted:
+    """Minimise the profiled criterion.
+
+    Parameters
+    ----------
+    engine : Engine
+        The model.
+    reml : bool
+        REML or maximum likelihood.
+    start : ndarray, shape (n_theta,), optional
+        Where to start; by default effects as large as the residual.
+    control : Control, optional
+        Tolerance and limits.
+
+    Raises
+    ------
+    DataError
+        If `start` has the wrong length or is not finite.
+    """
+    theta = engine.start() if start is None else np.asarray(start, dtype=np.float64)
+    n_theta = engine.model.n_theta
+    if theta.shape != (n_theta,) or not np.isfinite(theta).all():
+        raise DataError(f"start must hold {n_theta} finite numbers, one per theta; it has shape {theta.shape}")
+    M = engine.preconditioner()
+    objective = _Profiled(engine, M, reml)
+    optimum = minimise(objective, np.linalg.solve(M, theta), control or Control())
+    theta = _snap(engine, M, optimum, reml)
+    parts = zip(engine.model.terms, engine.model.theta_slices(), strict=True)
+    theta = np.concatenate([term.covariance.canonical(theta[part]) for term, part in parts])
+    return Fitted(engine, theta, engine.criterion(theta), optimum, reml)
+
+
+def _snap(engine: Engine, M: Array, optimum: Optimum, reml: bool) -> Array:
+    """Set standard deviations that the search drove towards zero to zero, where the criterion allows it.
+
+    A variance at its bound is then exactly 0, and a correlation at its bound exactly 1 or -1.
+    """
+    x, best = optimum.x, optimum.objective
+    for i in np.flatnonzero(np.abs(x) < NEAR_ZERO):
+        if not _is_scale(engine, int(i)):
+            continue
+        trial = x.copy()
+        trial[i] = 0.0
+        value = engine.criterion(M @ trial).profiled(reml)
+        if value <= optimum.objective + NOISE * max(1.0, abs(optimum.objective)):
+            x, best = trial, min(best, value)
+    return M @ x
+
+
+def _is_scale(engine: Engine, i: int) -> bool:
+    """Whether theta_i is a diagonal element of T."""
+    for term, part in zip(engine.model.terms, engine.model.theta_slices(), strict=True):
+        if part.start <= i < part.stop:
+            first, _ = term.covariance.factor_derivatives(np.zeros(term.covariance.n_theta))
+            return bool(np.diag(first[i - part.start]).any())
+    return False

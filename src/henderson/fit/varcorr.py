@@ -1,0 +1,123 @@
+"""Estimated variances and correlations, by random term."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from henderson.fit.summary import VarCorrTerm, format_varcorr
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class TermCovariance:
+    """Covariance of the effects of one random term.
+
+    Attributes
+    ----------
+    group : str
+        Grouping factor.
+    label : str
+        The same, made unique as lme4 does: ``Subject``, ``Subject.1``.
+    names : tuple of str, length q
+        Effects.
+    covariance : ndarray, shape (q, q)
+        In the units of the response, squared.
+    """
+
+    group: str
+    label: str
+    names: tuple[str, ...]
+    covariance: Array
+
+    @property
+    def sd(self) -> Array:
+        """Standard deviations, shape (q,)."""
+        return np.sqrt(np.diag(self.covariance))
+
+    @property
+    def correlation(self) -> Array:
+        """Correlations, shape (q, q); NaN beside a variance of zero."""
+        with np.errstate(invalid="ignore", divide="ignore"):
+            out = self.covariance / np.outer(self.sd, self.sd)
+        np.fill_diagonal(out, 1.0)
+        return np.where(np.isfinite(out), np.clip(out, -1.0, 1.0), np.nan)
+
+    def view(self) -> VarCorrTerm:
+        """Plain numbers for printing."""
+        return VarCorrTerm(
+            group=self.label,
+            names=self.names,
+            variance=tuple(np.diag(self.covariance).tolist()),
+            sd=tuple(self.sd.tolist()),
+            correlation=tuple(tuple(row) for row in self.correlation.tolist()),
+        )
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class VarCorr:
+    """Variances, standard deviations and correlations, as lme4's `VarCorr`.
+
+    Attributes
+    ----------
+    terms : tuple of TermCovariance
+        One per random term.
+    sigma : float
+        Residual standard deviation.
+    """
+
+    terms: tuple[TermCovariance, ...]
+    sigma: float
+
+    def __iter__(self) -> Iterator[TermCovariance]:
+        return iter(self.terms)
+
+    def __len__(self) -> int:
+        return len(self.terms)
+
+    def __getitem__(self, label: str) -> TermCovariance:
+        for term in self.terms:
+            if term.label == label:
+                return term
+        raise KeyError(f"no random term {label!r}; there are {', '.join(t.label for t in self.terms)}")
+
+    def __repr__(self) -> str:
+        return "\n".join(format_varcorr([t.view() for t in self.terms], self.sigma**2, self.sigma))
+
+    @cached_property
+    def table(self) -> pd.DataFrame:
+        """Columns grp, var1, var2, vcov, sdcor, as ``as.data.frame(VarCorr(m))`` has them."""
+        import pandas as pd
+
+        rows: list[tuple[str, str | None, str | None, float, float]] = []
+        for t in self.terms:
+            rows += [(t.label, n, None, t.covariance[i, i], t.sd[i]) for i, n in enumerate(t.names)]
+            for i in range(len(t.names)):
+                for j in range(i + 1, len(t.names)):
+                    pair = t.covariance[i, j], t.correlation[i, j]
+                    rows.append((t.label, t.names[i], t.names[j], *pair))
+        rows.append(("Residual", None, None, self.sigma**2, self.sigma))
+        return pd.DataFrame(rows, columns=["grp", "var1", "var2", "vcov", "sdcor"])
+
+
+def unique_labels(groups: tuple[str, ...]) -> tuple[str, ...]:
+    """Labels of random terms as lme4 makes them unique: R's ``make.names(unique = TRUE)`` where names repeat."""
+    if len(set(groups)) == len(groups):
+        return groups
+    plain = ["".join(c if c.isalnum() or c in "._" else "." for c in g) for g in groups]
+    seen: dict[str, int] = {}
+    out: list[str] = []
+    for name in plain:
+        count = seen.get(name, 0)
+        seen[name] = count + 1
+        out.append(name if count == 0 else f"{name}.{count}")
+    return tuple(out)

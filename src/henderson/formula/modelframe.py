@@ -1,0 +1,232 @@
+"""R's model frame: every variable of a formula, on the rows that are used."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from henderson.errors import DataError
+from henderson.formula.bars import Group, ParsedFormula
+from henderson.formula.deparse import deparse
+from henderson.formula.evaluate import Evaluator
+from henderson.formula.groups import Grouping
+from henderson.formula.syntax import Name, Node, parse
+from henderson.io.columns import Column, FactorColumn, NumericColumn, as_numbers
+from henderson.io.frame import Table, column_of
+
+FloatArray = NDArray[np.float64]
+Rows = NDArray[np.int64]
+Mask = NDArray[np.bool_]
+NaAction = Literal["omit", "exclude", "fail"]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFrame:
+    """The variables of a formula on the rows that are used.
+
+    Attributes
+    ----------
+    evaluator : Evaluator
+        Over all rows of the table.
+    rows, excluded, n_rows, notices
+        As in `Design`.
+    weights, offset : ndarray, shape (n,), or None
+    offset_nodes : tuple of Node
+        The expressions whose sum is the offset.
+    """
+
+    evaluator: Evaluator
+    rows: Rows
+    excluded: Rows
+    n_rows: int
+    notices: tuple[str, ...]
+    weights: FloatArray | None
+    offset: FloatArray | None
+    offset_nodes: tuple[Node, ...]
+    _taken: dict[Node, Column] = field(default_factory=dict)
+    _groupings: dict[Group, tuple[Grouping, NDArray[np.int64]]] = field(default_factory=dict)
+
+    def column(self, node: Node) -> Column:
+        """A variable on the rows that are used, without the levels that no longer occur."""
+        if node not in self._taken:
+            column = self.evaluator.column(node)
+            if len(self.rows) < self.evaluator.table.n_rows:
+                column = column.take(self.rows)
+            if isinstance(column, FactorColumn):
+                column = column.drop_unused()
+            self._taken[node] = column
+        return self._taken[node]
+
+    def grouping(self, group: Group) -> tuple[Grouping, NDArray[np.int64]]:
+        """A grouping factor and the code of each row; several terms may share it."""
+        if group not in self._groupings:
+            self._groupings[group] = Grouping.learn(group, [self.column(atom) for atom in group.atoms])
+        return self._groupings[group]
+
+
+def model_frame(
+    parsed: ParsedFormula, table: Table, *, weights: Any, offset: Any, subset: Any, na_action: NaAction
+) -> ModelFrame:
+    """Evaluate the variables of a formula and settle which rows are used.
+
+    As in R the variables, and so the bases of ``poly()`` and ``scale()``, are computed on all rows of the
+    table; then `subset` is taken, then rows with missing values are dropped.
+
+    Parameters
+    ----------
+    parsed : ParsedFormula
+    table : Table
+    weights, offset, subset, na_action
+        As in `build_design`.
+
+    Returns
+    -------
+    ModelFrame
+
+    Raises
+    ------
+    DataError
+        If no rows are left, weights are negative, or `na_action` is "fail" and values are missing.
+    """
+    if na_action not in get_args(NaAction):
+        raise DataError(f"na_action is {na_action!r}; it can be {', '.join(map(repr, get_args(NaAction)))}")
+    evaluator = Evaluator(table)
+    nodes = [parsed.response, *parsed.fixed.variables]
+    for bar in parsed.bars:
+        nodes += [*bar.effects.variables, *bar.group.atoms]
+    offset_nodes = parsed.fixed.offsets
+    if isinstance(offset, str):
+        offset_nodes = (*offset_nodes, parse(offset))
+    total_offset: FloatArray | None = None
+    for node in offset_nodes:
+        values = as_numbers(evaluator.column(node), "offset")
+        total_offset = values if total_offset is None else total_offset + values
+    extra: dict[str, Column] = {}
+    if offset is not None and not isinstance(offset, str):
+        values = _numbers_given(offset, "offset", table.n_rows)
+        total_offset = values if total_offset is None else total_offset + values
+        extra["offset"] = NumericColumn(values, _nan(values))
+    prior: FloatArray | None = None
+    if isinstance(weights, str):
+        nodes.append(parse(weights))
+        prior = as_numbers(evaluator.column(nodes[-1]), "weights column")
+    elif weights is not None:
+        prior = _numbers_given(weights, "weights", table.n_rows)
+        extra["weights"] = NumericColumn(prior, _nan(prior))
+
+    missing = _missing(evaluator, [*nodes, *offset_nodes], extra)
+    kept = _subset(table, subset)
+    rows, notices = _complete(missing, table.n_rows, kept, na_action)
+    if prior is not None:
+        rows, weightless = _weighted(prior, rows)
+        notices += weightless
+    if not len(rows):
+        raise DataError(
+            f"no rows are left to fit: {'; '.join(notices) or 'the table, or its subset, is empty'}"
+        )
+    return ModelFrame(
+        evaluator=evaluator,
+        rows=rows,
+        excluded=_positions_out(rows, kept, table.n_rows),
+        n_rows=table.n_rows if kept is None else len(kept),
+        notices=tuple(notices),
+        weights=None if prior is None else prior[rows],
+        offset=None if total_offset is None else total_offset[rows],
+        offset_nodes=offset_nodes,
+    )
+
+
+def _numbers_given(values: Any, role: str, n_rows: int) -> FloatArray:
+    numbers = as_numbers(column_of(values, role), f"{role} array")
+    if len(numbers) != n_rows:
+        raise DataError(
+            f"the {role} array has {len(numbers)} values and the table {n_rows} rows: "
+            "give one value for each row of the table, before any subset"
+        )
+    return numbers
+
+
+def _nan(values: FloatArray) -> Mask | None:
+    nan = np.isnan(values)
+    return nan if nan.any() else None
+
+
+def _missing(evaluator: Evaluator, nodes: list[Node], extra: dict[str, Column]) -> dict[str, Mask]:
+    """Missing rows by column of the table; those that an expression makes, as log(-1), by its own name."""
+    found: dict[str, Mask] = {}
+    for node in nodes:
+        computed = evaluator.column(node).missing
+        for name in evaluator.inputs(node):
+            mask = evaluator.column(Name(name)).missing
+            if mask is not None:
+                found[name] = mask
+                computed = None if computed is None else computed & ~mask
+        if computed is not None and computed.any():
+            found[deparse(node)] = computed
+    for name, column in extra.items():
+        if column.missing is not None:
+            found[name] = column.missing
+    return found
+
+
+def _subset(table: Table, subset: Any) -> Rows | None:
+    """Rows that the subset keeps, None for all; a missing condition counts as False, as in R."""
+    if subset is None:
+        return None
+    column = (
+        Evaluator(table).column(parse(subset)) if isinstance(subset, str) else column_of(subset, "subset")
+    )
+    if not (isinstance(column, FactorColumn) and column.logical):
+        raise DataError(
+            "subset holds no True/False values: give a condition such as 'Days > 1', or a boolean array"
+        )
+    if len(column.codes) != table.n_rows:
+        raise DataError(f"subset has {len(column.codes)} values and the table {table.n_rows} rows")
+    return np.flatnonzero(column.codes == 1)
+
+
+def _complete(
+    missing: dict[str, Mask], n_rows: int, kept: Rows | None, na_action: NaAction
+) -> tuple[Rows, list[str]]:
+    rows = np.arange(n_rows) if kept is None else kept
+    if kept is not None:
+        missing = {name: mask[kept] for name, mask in missing.items()}
+    counts = {name: int(mask.sum()) for name, mask in missing.items()}
+    shown = ", ".join(f"{name} {count}" for name, count in counts.items() if count)
+    if not shown:
+        return rows, []
+    incomplete = np.logical_or.reduce(list(missing.values()))
+    dropped = int(incomplete.sum())
+    if na_action == "fail":
+        raise DataError(
+            f"{dropped} of {len(rows)} rows have missing values ({shown}), and na_action is 'fail'"
+        )
+    return rows[~incomplete], [f"{dropped} of {len(rows)} rows dropped for missing values ({shown})"]
+
+
+def _weighted(prior: FloatArray, rows: Rows) -> tuple[Rows, list[str]]:
+    used = prior[rows]
+    bad = np.flatnonzero((used < 0) | np.isinf(used))
+    if bad.size:
+        row = rows[bad[0]]
+        raise DataError(
+            f"the weight of row {row} (counted from 0) is {prior[row]:g}: "
+            "weights must be finite and not negative"
+        )
+    zero = used == 0
+    if not zero.any():
+        return rows, []
+    return rows[~zero], [f"{int(zero.sum())} of {len(rows)} rows dropped for zero weight"]
+
+
+def _positions_out(rows: Rows, kept: Rows | None, n_rows: int) -> Rows:
+    """Positions, among the rows of the subset, of those that are not used."""
+    n_kept = n_rows if kept is None else len(kept)
+    if len(rows) == n_kept:
+        return np.empty(0, dtype=np.int64)
+    used = np.zeros(n_rows, dtype=bool)
+    used[rows] = True
+    return np.flatnonzero(~(used if kept is None else used[kept]))

@@ -1,0 +1,234 @@
+"""The two kinds of column that a model knows: numbers and categories."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from henderson.errors import DataError
+
+IntArray = NDArray[np.int64]
+Mask = NDArray[np.bool_]
+
+LOGICAL_LEVELS = ("FALSE", "TRUE")
+
+
+@dataclass(frozen=True, slots=True)
+class NumericColumn:
+    """Numbers.
+
+    Attributes
+    ----------
+    values : ndarray, shape (n,) or (n, k)
+        Integers stay integers, so that long identifiers keep every digit.
+    missing : ndarray of bool, shape (n,), or None
+        None when nothing is missing.
+    """
+
+    values: NDArray[Any]
+    missing: Mask | None = None
+
+    def take(self, rows: NDArray[Any]) -> NumericColumn:
+        """The column at these rows."""
+        return NumericColumn(self.values[rows], None if self.missing is None else self.missing[rows])
+
+
+@dataclass(frozen=True, slots=True)
+class FactorColumn:
+    """Categories.
+
+    Attributes
+    ----------
+    codes : ndarray of int64, shape (n,)
+        Position in `levels`; -1 where missing.
+    levels : tuple of str
+    ordered : bool
+        Coded by polynomials, as R's ordered factors.
+    logical : bool
+        A column of booleans: levels FALSE and TRUE, which are kept even when only one occurs.
+    """
+
+    codes: IntArray
+    levels: tuple[str, ...]
+    ordered: bool = False
+    logical: bool = False
+
+    @property
+    def missing(self) -> Mask | None:
+        """Mask of the missing rows, None when there are none."""
+        if self.codes.size and self.codes.min() >= 0:
+            return None
+        return self.codes < 0
+
+    def take(self, rows: NDArray[Any]) -> FactorColumn:
+        """The column at these rows, with the same levels."""
+        return FactorColumn(self.codes[rows], self.levels, self.ordered, self.logical)
+
+    def drop_unused(self) -> FactorColumn:
+        """The same column without the levels that no row has."""
+        if self.logical:
+            return self
+        counts = np.bincount(self.codes[self.codes >= 0] if self.missing is not None else self.codes)
+        used = np.flatnonzero(counts)
+        if len(used) == len(self.levels):
+            return self
+        rank = np.full(len(self.levels) + 1, -1, dtype=np.int64)
+        rank[used] = np.arange(len(used))
+        return FactorColumn(rank[self.codes], tuple(self.levels[k] for k in used.tolist()), self.ordered)
+
+    def labels(self) -> NDArray[np.object_]:
+        """The label of every row, None where missing."""
+        return np.array([*self.levels, None], dtype=object)[self.codes]
+
+    def recode(self, levels: tuple[str, ...]) -> IntArray:
+        """Codes of the rows among other levels: -1 for those that are not there, or missing."""
+        if levels == self.levels:
+            return self.codes
+        position = {level: k for k, level in enumerate(levels)}
+        return np.array([position.get(level, -1) for level in self.levels] + [-1], dtype=np.int64)[self.codes]
+
+
+Column = NumericColumn | FactorColumn
+
+
+def numeric_column(values: NDArray[Any]) -> NumericColumn:
+    """Wrap numbers; NaN is missing."""
+    if values.dtype.kind != "f":
+        return NumericColumn(values)
+    if not np.isnan(values).any():
+        return NumericColumn(values)
+    nan = np.isnan(values)
+    return NumericColumn(values, nan if values.ndim == 1 else nan.any(axis=1))
+
+
+def logical_column(values: NDArray[Any], missing: Mask | None = None) -> FactorColumn:
+    """Wrap booleans."""
+    codes = values.astype(np.int64)
+    if missing is not None:
+        codes[missing] = -1
+    return FactorColumn(codes, LOGICAL_LEVELS, logical=True)
+
+
+def string_column(values: Any) -> FactorColumn:
+    """Factor of strings, with the levels sorted."""
+    import pandas as pd
+
+    codes, found = pd.factorize(values)
+    labels = [str(v) for v in found]
+    order = np.array(sorted(range(len(labels)), key=labels.__getitem__), dtype=np.int64)
+    rank = np.full(len(labels) + 1, -1, dtype=np.int64)
+    rank[order] = np.arange(len(labels))
+    return FactorColumn(rank[codes], tuple(labels[k] for k in order.tolist()))
+
+
+def masked_numbers(values: NDArray[Any], missing: Mask) -> NumericColumn:
+    """Numbers with the missing ones marked; as NaN too where the type has one."""
+    if not missing.any():
+        return numeric_column(values)
+    if values.dtype.kind == "f":
+        values = values.copy()
+        values[missing] = np.nan
+        missing = np.isnan(values)
+    return NumericColumn(values, missing)
+
+
+def level_labels(values: NDArray[Any]) -> tuple[str, ...]:
+    """Labels of levels: whole numbers without a decimal point, others with up to 15 digits.
+
+    >>> level_labels(np.array([1.0, 2.5]))
+    ('1', '2.5')
+    """
+    listed = values.tolist()
+    plain = set(map(type, listed)) <= {str, int}
+    return tuple(map(str if plain else _label, listed))
+
+
+def _label(value: Any) -> str:
+    if isinstance(value, bool):
+        return LOGICAL_LEVELS[value]
+    if isinstance(value, float):
+        return str(int(value)) if value.is_integer() and abs(value) < 1e15 else f"{value:.15g}"
+    return str(value)
+
+
+def as_factor(column: Column) -> FactorColumn:
+    """Categories from any column; numbers are sorted as numbers.
+
+    Parameters
+    ----------
+    column : NumericColumn or FactorColumn
+
+    Returns
+    -------
+    FactorColumn
+
+    Examples
+    --------
+    >>> as_factor(NumericColumn(np.array([10, 9, 10]))).levels
+    ('9', '10')
+    """
+    if isinstance(column, FactorColumn):
+        return column
+    values = column.values
+    if column.missing is None:
+        codes, found = factorise(values)
+        return FactorColumn(codes, level_labels(found))
+    codes = np.full(len(values), -1, dtype=np.int64)
+    codes[~column.missing], found = factorise(values[~column.missing])
+    return FactorColumn(codes, level_labels(found))
+
+
+def factorise(values: NDArray[Any]) -> tuple[IntArray, NDArray[Any]]:
+    """Codes and sorted distinct values of an array without missing values.
+
+    >>> factorise(np.array([7, 3, 7]))
+    (array([1, 0, 1]), array([3, 7]))
+    """
+    if values.size and values.dtype.kind in "iu" and values.dtype != np.uint64:
+        values = values.astype(np.int64, copy=False)
+        low = values.min()
+        span = int(values.max()) - int(low)
+        # Identifiers are often dense: a counting sort then beats hashing.
+        if span < 4 * values.size + 1000:
+            shifted = values - low
+            found = np.flatnonzero(np.bincount(shifted))
+            if len(found) == span + 1:
+                return shifted, found + low
+            rank = np.empty(span + 1, dtype=np.int64)
+            rank[found] = np.arange(len(found))
+            return rank[shifted], found + low
+    import pandas as pd
+
+    first, distinct = pd.factorize(values)
+    order = np.argsort(distinct)
+    rank = np.empty(len(order), dtype=np.int64)
+    rank[order] = np.arange(len(order))
+    return rank[first], np.asarray(distinct)[order]
+
+
+def as_numbers(column: Column, role: str) -> NDArray[np.float64]:
+    """A column as one float per row, NaN where missing.
+
+    Raises
+    ------
+    DataError
+        If it holds categories or several numbers per row.
+    """
+    if isinstance(column, NumericColumn):
+        values = column.values
+        if values.ndim == 2 and values.shape[1] == 1:
+            values = values[:, 0]
+        if values.ndim == 1:
+            values = values.astype(np.float64)
+            if column.missing is not None:
+                values[column.missing] = np.nan
+            return values
+        raise DataError(f"the {role} has {values.shape[1]} columns, and one is needed")
+    if column.logical:
+        values = column.codes.astype(np.float64)
+        values[column.codes < 0] = np.nan
+        return values
+    raise DataError(f"the {role} holds categories ({', '.join(column.levels[:4])}), and numbers are needed")
