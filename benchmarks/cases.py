@@ -47,11 +47,6 @@ class Case:
             terms += [(left.strip(), columns[:depth]) for depth in depths]
         return terms
 
-    @property
-    def spelt_out(self) -> str:
-        """The formula with ``(1|a/b)`` written as ``(1|a) + (1|a:b)``."""
-        return " + ".join([self.fixed, *(f"({left}|{':'.join(columns)})" for left, columns in self.bars)])
-
 
 CASES = [
     Case("sleepstudy", "sleepstudy", "Reaction ~ Days + (Days|Subject)", 3, "sleep_slope"),

@@ -127,8 +127,14 @@ def mixedlm_rs(case: Case, frame: pd.DataFrame) -> tuple[Callable[[], Any], Call
 
 
 def glmm(case: Case, frame: pd.DataFrame) -> tuple[Callable[[], Any], Callable[[Any], Answer]]:
-    """`glmm`: lme4's formulas (not ``a/b/c``), Rust core; without the Satterthwaite pass, as in lme4."""
+    """`glmm`: lme4's formulas, Rust core; its Satterthwaite pass, which lme4 does not do, is left out."""
     import glmm as package
+
+    formula = case.formula
+    if any(len(columns) > 2 for _, columns in case.bars):  # it parses a:b and a/b, but no third column
+        crossed = {"_".join(columns): crossing(frame, columns) for _, columns in case.bars}
+        frame = frame.assign(**{name: pd.Categorical(codes) for name, codes in crossed.items()})
+        formula = " + ".join([case.fixed, *(f"({left}|{'_'.join(columns)})" for left, columns in case.bars)])
 
     def answer(fit: Any) -> Answer:
         return {
@@ -140,7 +146,7 @@ def glmm(case: Case, frame: pd.DataFrame) -> tuple[Callable[[], Any], Callable[[
             "evaluations": int(fit.n_eval),
         }
 
-    return lambda: package.fit(frame, case.spelt_out, satterthwaite=False), answer
+    return lambda: package.fit(frame, formula, satterthwaite=False), answer
 
 
 def gpboost(case: Case, frame: pd.DataFrame) -> tuple[Callable[[], Any], Callable[[Any], Answer]]:

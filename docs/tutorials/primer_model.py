@@ -7,9 +7,11 @@ from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle, FancyBboxPatch
+from numpy.typing import NDArray
 
 import henderson as hd
 from henderson.report.primer import primer_numbers, primer_people
@@ -30,9 +32,7 @@ def draw(target: Path) -> None:
         figure = Figure(figsize=(13.2, 4.7), layout="constrained")
         arrows, lines, matrix = figure.subplots(1, 3, width_ratios=[1.15, 1.1, 1])
         _draw_arrows(arrows, list(people["variant3"]))
-        _draw_lines(
-            lines, numbers["variant3"], numbers["height"], people["family"], fit.fixef.to_numpy(), shifts
-        )
+        _draw_lines(lines, numbers, fit.fixef.to_numpy(), shifts)
         _draw_matrix(matrix, people["family"].to_numpy(), family_variance, residual_variance)
         figure.savefig(target, metadata={"Date": None})
 
@@ -83,7 +83,7 @@ def _draw_arrows(axes: Axes, letters: list[str]) -> None:
     )
 
 
-def _draw_lines(axes: Axes, x, y, family, fixef, shifts) -> None:
+def _draw_lines(axes: Axes, numbers: pd.DataFrame, fixef: NDArray, shifts: NDArray) -> None:
     """The fixed line, the families' shifted lines, and the residuals that are left."""
     axes.set_title("What the fit says", loc="left", fontweight="bold")
     axes.spines[["top", "right"]].set_visible(False)
@@ -92,9 +92,10 @@ def _draw_lines(axes: Axes, x, y, family, fixef, shifts) -> None:
     )
     ends = np.array([-0.85, 1.7])
     axes.plot(ends, fixef[0] + fixef[1] * ends, color=FIXED, lw=2.2)
-    for k, shift in enumerate(shifts):
+    for shift in shifts:
         axes.plot(ends, fixef[0] + shift + fixef[1] * ends, color=RANDOM, lw=1.3, ls="--")
-    for xi, yi, group in zip(x, y, family, strict=True):
+    people = zip(numbers["variant3"], numbers["height"], numbers["family"], strict=True)
+    for xi, yi, group in people:
         fitted = fixef[0] + fixef[1] * xi + shifts[group - 1]
         axes.plot([xi, xi], [fitted, yi], color=RESIDUAL, lw=2.2)
         axes.plot(xi, yi, FAMILY_MARKER[group], color=INK, ms=5, zorder=3)
@@ -119,7 +120,7 @@ def _draw_lines(axes: Axes, x, y, family, fixef, shifts) -> None:
     axes.legend(loc="upper left", frameon=False, fontsize=9)
 
 
-def _draw_matrix(axes: Axes, family, family_variance: float, residual_variance: float) -> None:
+def _draw_matrix(axes: Axes, family: NDArray, family_variance: float, residual_variance: float) -> None:
     """The covariance of the five heights: V = Z G Z' + R."""
     axes.set_title("As a covariance: $V = ZGZ' + R$", loc="left", fontweight="bold")
     n = len(family)

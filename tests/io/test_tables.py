@@ -58,6 +58,13 @@ def test_only_missing_spellings_make_a_number_column_text(tmp_path):
     assert table["b"].tolist() == ["2", "x", "3", "4"]
 
 
+def test_numbers_keep_their_digits(tmp_path):
+    numbers = np.random.default_rng(5).normal(size=500) * 10.0 ** np.arange(-250, 250)
+    table = read_table(written(tmp_path, "t.csv", "x\n" + "\n".join(map(repr, numbers.tolist()))))
+
+    np.testing.assert_allclose(table["x"], numbers, rtol=1e-15)
+
+
 def test_quoted_fields_may_hold_separators_and_line_ends(tmp_path):
     table = read_table(written(tmp_path, "t.csv", 'name,x\n"Lovelace, Ada",1\n"two\nlines",\n'))
 
@@ -75,6 +82,8 @@ def test_quoted_fields_may_hold_separators_and_line_ends(tmp_path):
         ("t.csv", "a,b\n1,2\n1,2,3\n", "t.csv, line 3: 3 fields, but there are 2 columns"),
         ("t.csv", "a,b\n1,2,3\n1,2,3\n", "t.csv, line 2: 3 fields, but there are 2 columns"),
         ("t.csv", "a,b\n1,2\n\n1\n", "t.csv, line 4: 1 field, but there are 2 columns"),
+        ("t.csv", "a,b\r\n1,2\r\n\r\n1\r\n", "t.csv, line 4: 1 field, but there are 2 columns"),
+        ("t.csv", "a,b\n\u00e9,2\n1", "t.csv, line 3: 1 field, but there are 2 columns"),
         ("t.csv", 'a,b\n"x\ny",2\n1\n', "t.csv, line 4: 1 field, but there are 2 columns"),
         ("t.csv", "a\tb\n1\t2\n", "separated by tabs (.tsv), but its ending says commas (.csv)"),
         ("t.tsv", "a,b\n1,2\n", "separated by commas (.csv), but its ending says tabs (.tsv)"),

@@ -1,5 +1,5 @@
 import io
-import sys
+from pathlib import Path
 
 import pytest
 from rich.console import Console
@@ -40,8 +40,6 @@ def test_numbers_are_standardised():
 
 
 def test_the_people_are_those_of_the_tutorial():
-    from pathlib import Path
-
     page = (Path(__file__).parents[2] / "docs" / "tutorials" / "primer.md").read_text(encoding="utf-8")
     for person in primer_people().to_dict("records"):
         cells = [person["person"], person["variant1"], person["variant2"], person["variant3"]]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from henderson.errors import DataError, HendersonError
-from henderson.fit import LmerResult, lmer
+from henderson.fit import Control, LmerResult, lmer
 from henderson.formula import build_design
 from henderson.io.columns import FactorColumn
 from henderson.io.frame import Table, closest, open_table
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _INTERCEPT = "(Intercept)"
+# About one evaluation more than the default, and a small variance keeps seven digits.
+_CONTROL = Control(tolerance=1e-16)
 _ALIASED = "not estimated: the variant does not vary, or follows from the other columns"
 
 
@@ -135,7 +137,7 @@ def _row(formula: str, data: Any, variant: str, reml: bool) -> dict[str, Any]:
     """Fit one variant's model, or say why it cannot be fitted."""
     extended = f"{formula} + `{variant}`"
     try:
-        fit = lmer(extended, data, REML=reml)
+        fit = lmer(extended, data, REML=reml, control=_CONTROL)
     except HendersonError as problem:
         return {"variant": variant, "singular": None, "status": f"not fitted: {problem}"}
     row = {"variant": variant, **_variances(fit), "singular": fit.is_singular(), "status": _ALIASED}
@@ -170,7 +172,7 @@ def _variances(fit: LmerResult) -> dict[str, float]:
 
 
 def _least_squares(fit: LmerResult, coefficient: str) -> tuple[float, float]:
-    """One fixed effect and its standard error by plain least squares: the same model without random effects."""
+    """One fixed effect and its standard error by plain least squares: all random variances zero."""
     at_zero = fit.engine.solution(np.zeros_like(fit.theta), reml=True)
     j = fit.fixef.index.get_loc(coefficient)
     return float(at_zero.beta[j]), float(np.sqrt(at_zero.cov_beta[j, j]))

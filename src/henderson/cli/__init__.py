@@ -14,6 +14,7 @@ app = App(
     name="henderson",
     help="Linear mixed models in statistical genetics.",
     version=__version__,
+    help_format="plaintext",
     help_epilogue='Example: henderson fit "height ~ variant1 + (1 | family)" people.csv',
 )
 

@@ -54,6 +54,30 @@ def gather_products(C: Array, indptr: Index, columns: Index, R: Array) -> Array:
 
 
 @njit(cache=True)  # type: ignore[untyped-decorator]
+def quadratic_forms(C: Array, indptr: Index, columns: Index, R: Array) -> Array:
+    """H (q, q, l) with H_i + H_i' = sum over places s, t of level i of R[:, s] C[columns[s], columns[t]] R[:, t]'.
+
+    Only the lower triangle of the symmetric C is read.
+    """
+    q = R.shape[0]
+    H = np.zeros((q, q, indptr.size - 1), dtype=R.dtype)
+    inner = np.zeros(q, dtype=R.dtype)
+    for i in range(indptr.size - 1):
+        for s in range(indptr[i], indptr[i + 1]):
+            row = C[columns[s]]
+            for k in range(q):
+                inner[k] = 0.5 * row[columns[s]] * R[k, s]
+            for t in range(indptr[i], s):
+                c = row[columns[t]]
+                for k in range(q):
+                    inner[k] += c * R[k, t]
+            for k in range(q):
+                for m in range(q):
+                    H[m, k, i] += R[m, s] * inner[k]
+    return H
+
+
+@njit(cache=True)  # type: ignore[untyped-decorator]
 def mirrored(A: Array) -> Array:
     """The symmetric matrix whose lower triangle is A's; by tiles, so that both sides stay in cache."""
     n = A.shape[0]

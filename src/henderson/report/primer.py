@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from henderson.association import lmer_variants
 from henderson.genotype import genotype_coding, standardise
 
@@ -86,17 +88,18 @@ def run_demo(console: "Console") -> None:
     _say(console, "[bold]From letters to numbers[/bold]")
     _say(
         console,
-        f"Count the copies of one letter ({alleles}). Then shift and scale each column, height too, so that its "
-        "mean is 0 and its standard deviation 1: effects become comparable.",
+        f"Count the copies of one letter ({alleles}). Then shift and scale each column, height too, "
+        "so that its mean is 0 and its standard deviation 1: effects become comparable.",
     )
     console.print(_table(numbers.columns, numbers.round(3).itertuples(index=False)))
 
     _say(console, "[bold]One mixed model per variant[/bold]")
     _say(
         console,
-        "height = intercept + effect x variant + shift of the family + residual. The effect is [bold]fixed[/bold]: "
-        "one number, the same for everybody. The families' shifts are [bold]random[/bold]: drawn from a normal "
-        "distribution of which we learn the variance. A model with both is [bold]mixed[/bold].",
+        "height = intercept + effect x variant + shift of the family + residual. The effect is "
+        "[bold]fixed[/bold]: one number, the same for everybody. The families' shifts are "
+        "[bold]random[/bold]: drawn from a normal distribution of which we learn the variance. "
+        "A model with both is [bold]mixed[/bold].",
     )
     console.print(_effects_table(effects))
     for sentence in _meaning(effects):
@@ -132,51 +135,46 @@ def _table(header: Iterable[str], rows: Iterable[Iterable[object]]) -> "Table":
 
 
 def _effects_table(effects: "pd.DataFrame") -> "Table":
-    """Lay out one line per variant."""
-    header = [
-        "variant",
-        "effect",
-        "std. error",
-        "family\nvariance",
-        "residual\nvariance",
-        "proportion\ndue to family",
-        "singular",
-        "effect by plain\nleast squares",
+    """Lay out one column per variant."""
+    lines = [
+        ("effect", "estimate", ".7f"),
+        ("its standard error", "std_error", ".7f"),
+        ("family variance", "group_variance", ".8f"),
+        ("residual variance", "residual_variance", ".9f"),
+        ("proportion due to family", "proportion", ".7f"),
+        ("singular", "singular", ""),
+        ("effect by plain least squares", "ols_estimate", ".7f"),
+        ("its standard error", "ols_std_error", ".7f"),
     ]
-    rows = (
-        (
-            row["variant"],
-            f"{row['estimate']:.7f}",
-            f"{row['std_error']:.5f}",
-            f"{row['group_variance']:.8f}",
-            f"{row['residual_variance']:.9f}",
-            f"{row['proportion']:.7f}",
-            "yes" if row["singular"] else "no",
-            f"{row['ols_estimate']:.7f}",
-        )
-        for row in effects.to_dict("records")
-    )
-    return _table(header, rows)
+    rows = ([title, *(_shown(value, style) for value in effects[name])] for title, name, style in lines)
+    return _table(["", *effects["variant"]], rows)
+
+
+def _shown(value: float | bool, style: str) -> str:
+    """Write one cell of the table."""
+    if isinstance(value, bool | np.bool_):
+        return "yes" if value else "no"
+    return format(value, style)
 
 
 def _meaning(effects: "pd.DataFrame") -> list[str]:
     """Say in words what the table shows."""
-    singular = effects[effects["singular"].astype(bool)]
-    regular = effects[~effects["singular"].astype(bool)]
     sentences = []
+    singular = effects[effects["singular"]]
     if len(singular):
         names = " and ".join(singular["variant"])
         sentences.append(
-            f"[bold]{names}: singular, and that is fine.[/bold] The family variance came out as exactly 0. Nothing "
-            "went wrong: with this variant in the model, members of one family are no more alike than strangers, so "
-            "there is nothing left for the family to explain, and the mixed model says what plain least squares says. "
-            "With two families this happens often; it does not prove that families do not matter."
+            f"[bold]{names}: singular, and that is fine.[/bold] The family variance came out as exactly 0. "
+            "Nothing went wrong: with this variant in the model, members of one family seem no more alike "
+            "than strangers, so the family has nothing left to explain, and the mixed model says what plain "
+            "least squares says. With two families this happens often; it does not prove that families do "
+            "not matter."
         )
     sentences.extend(
         f"[bold]{row['variant']}: the family counts.[/bold] Of what the variant leaves unexplained, "
-        f"{row['proportion']:.0%} is shared by the members of a family. Ignoring that, plain least squares puts the "
-        f"effect at {row['ols_estimate']:.2f} (standard error {row['ols_std_error']:.3f}); taking it into account, it "
-        f"is {row['estimate']:.2f} ({row['std_error']:.3f})."
-        for row in regular.to_dict("records")
+        f"{row['proportion']:.0%} is shared by the members of a family. Ignoring that, plain least squares "
+        f"puts the effect at {row['ols_estimate']:.2f} (standard error {row['ols_std_error']:.3f}); taking "
+        f"it into account, it is {row['estimate']:.2f} ({row['std_error']:.3f})."
+        for row in effects[~effects["singular"]].to_dict("records")
     )
     return sentences

@@ -89,7 +89,7 @@ class Core:
         for block, start, T in zip(plan.core, plan.offsets[:-1], self.T, strict=True):
             l, q = block.l, block.q
             own = slice(start, start + l * q)
-            effect = start + np.arange(l) * q + np.arange(q)[:, None]
+            effect = start + np.arange(q * l).reshape(q, l)
             within = self.C[effect[:, None], effect[None, :]]
             C_blocks.append(within)
             if not np.iscomplexobj(self.C) and np.abs(np.diag(T)).min() > SMALL_T:
@@ -100,8 +100,7 @@ class Core:
                 rows = self.A[own]
                 taken = rows @ self.C
                 A_sum = self.A[effect[:, None], effect[None, :]].sum(axis=2)
-                split = (l, q, plan.n_core)
-                G.append(A_sum - np.einsum("laN,lbN->ab", taken.reshape(split), rows.reshape(split)))
+                G.append(A_sum - taken.reshape(q, -1) @ rows.reshape(q, -1).T)
         return tuple(C_blocks), tuple(G)
 
 
@@ -117,7 +116,7 @@ def factor_core(
         empty = np.zeros((0, 0))
         return Core(empty, empty, (), 0.0)
     a = mirror(A.real if np.iscomplexobj(A) else A)
-    omega = _scale(plan, T, a)
+    omega = _scale(plan, T, a.copy())
     omega[np.diag_indices(N)] += 1.0
     inverse, log = _inverse(omega)
     C = _scale(plan, tuple(t.T for t in T), inverse)
@@ -132,7 +131,7 @@ def factor_core(
         for block, start, d in zip(plan.core, plan.offsets[:-1], dS, strict=True):
             if d is not None:
                 own = slice(start, start + block.l * block.q)
-                step[own] = np.einsum("ab,lbN->laN", STEP * d, J[own].reshape(block.l, block.q, N)).reshape(-1, N)
+                step[own] = (STEP * d @ J[own].reshape(block.q, -1)).reshape(-1, N)
         dC += J.T @ step
         dlog += float((step * a).sum())
     return Core(a + 1j * dA, C + 1j * dC, T, log + 1j * dlog)
@@ -141,7 +140,7 @@ def factor_core(
 def fill_core(core: Array, places: CorePlaces, C0: Array, fill: Array) -> Array:
     """Core cross-products once a chain block is eliminated; right in the lower triangle."""
     W = np.einsum("abp,bp->ap", C0[:, :, places.row], fill)
-    if _dense(core, C0):
+    if _is_small(core, C0.shape[0], C0.shape[2]):
         wide = _widen(places, fill, core.shape[0], C0.shape[2])
         return np.asarray(core - _widen(places, W, core.shape[0], C0.shape[2]) @ wide.T)
     from henderson.linalg.scatter import subtract_products
@@ -154,13 +153,27 @@ def fill_core(core: Array, places: CorePlaces, C0: Array, fill: Array) -> Array:
 def gather_core(C: Array, places: CorePlaces, fill: Array) -> Array:
     """Sum over the places of a level of fill C, at each of its places; shape (q, nnz)."""
     levels = places.indptr.size - 1
-    if C.shape[0] ** 2 * fill.shape[0] * levels <= DENSE_FILL:
+    if _is_small(C, fill.shape[0], levels):
         wide = C @ _widen(places, fill, C.shape[0], levels)
         effect = np.arange(fill.shape[0])[:, None]
         return np.asarray(wide[places.column, effect * levels + places.row])
     from henderson.linalg.scatter import gather_products
 
     return np.asarray(gather_products(C, places.indptr, places.column, fill.astype(C.dtype, copy=False)))
+
+
+def quadratic_core(C: Array, places: CorePlaces, fill: Array) -> Array:
+    """Sum over pairs of places of a level of fill C fill', for each level; shape (q, q, l)."""
+    levels = places.indptr.size - 1
+    if _is_small(C, fill.shape[0], levels):
+        q = fill.shape[0]
+        wide = _widen(places, fill, C.shape[0], levels)
+        halves = wide.reshape(-1, q, levels), (C @ wide).reshape(-1, q, levels)
+        return np.asarray(np.einsum("nal,nbl->abl", *halves))
+    from henderson.linalg.scatter import quadratic_forms
+
+    half = quadratic_forms(C, places.indptr, places.column, fill.astype(C.dtype, copy=False))
+    return np.asarray(half + half.transpose(1, 0, 2))
 
 
 def mirror(A: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -172,8 +185,9 @@ def mirror(A: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(mirrored(A))
 
 
-def _dense(core: Array, C0: Array) -> bool:
-    return core.shape[0] ** 2 * C0.shape[0] * C0.shape[2] <= DENSE_FILL
+def _is_small(core: Array, q: int, levels: int) -> bool:
+    """Whether products with the widened places are cheap."""
+    return core.shape[0] ** 2 * q * levels <= DENSE_FILL
 
 
 def _widen(places: CorePlaces, values: Array, n_core: int, levels: int) -> Array:
@@ -185,19 +199,19 @@ def _widen(places: CorePlaces, values: Array, n_core: int, levels: int) -> Array
 
 
 def _scale(plan: Plan, T: tuple[NDArray[np.float64], ...], A: NDArray[np.float64]) -> NDArray[np.float64]:
-    """T'A T with T repeated for each level of each core block."""
+    """T'A T with T repeated for each level of each core block, T lower or upper triangular; A is overwritten."""
     N = A.shape[0]
-    if all(b.q == 1 for b in plan.core):
-        scale = np.concatenate([np.full(b.l, t[0, 0]) for b, t in zip(plan.core, T, strict=True)])
-        out = A * scale
-        out *= scale[:, None]
-        return out
-    out = A.copy()
     for block, start, t in zip(plan.core, plan.offsets[:-1], T, strict=True):
         own = slice(start, start + block.l * block.q)
-        out[own] = np.matmul(t.T, out[own].reshape(block.l, block.q, N)).reshape(-1, N)
-        out[:, own] = np.matmul(out[:, own].reshape(N, block.l, block.q), t).reshape(N, -1)
-    return out
+        if block.q == 1:
+            A[own] *= t[0, 0]
+            A[:, own] *= t[0, 0]
+        else:
+            A[own] = (t.T @ A[own].reshape(block.q, -1)).reshape(-1, N)
+            sides = A[:, own].copy().reshape(N, block.q, block.l)
+            for a in range(block.q):
+                A[:, start + a * block.l : start + (a + 1) * block.l] = np.einsum("nbl,b->nl", sides, t[:, a])
+    return A
 
 
 def _inverse(omega: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from henderson.engine.blocked.core import STEP
+from henderson.engine.blocked.factor import spread
 from henderson.engine.blocked.moments import ColumnMoments, by_blocks, of_effects
 from henderson.engine.blocked.system import Direction, Point, System, gradients
 from henderson.engine.protocol import InformationKind
@@ -62,10 +63,10 @@ def curvature(
     k = len(directions)
     logdet, pwrss = np.empty((k, k)), np.empty((k, k))
     for j, direction in enumerate(directions):
-        slopes = gradients(system.at(T, direction))
+        moved = system.at(T, direction)
+        slopes = gradients(moved, spread(moved.factor))
         for i, d in enumerate(directions):
-            log = along(slopes.logdet_v, d) + (along(slopes.logdet_x, d) if reml else 0.0)
-            logdet[i, j] = log.imag / STEP
+            logdet[i, j] = along(slopes.logdet(reml), d).imag / STEP
             pwrss[i, j] = along(slopes.pwrss, d).imag / STEP
     logdet, pwrss = 0.5 * (logdet + logdet.T), 0.5 * (pwrss + pwrss.T)
     return Curvature(logdet, -2.0 * sigma2 * logdet if kind == "expected" else pwrss)

@@ -11,7 +11,7 @@ from henderson.covariance import Homogeneous, Identity
 from henderson.engine.blocked.basis import FixedBasis, column_scale, fixed_basis, with_response
 from henderson.engine.blocked.chart import Chart, make_chart
 from henderson.engine.blocked.curvature import along, curvature, to_absolute
-from henderson.engine.blocked.factor import spread
+from henderson.engine.blocked.factor import Spread, spread
 from henderson.engine.blocked.moments import RandomMoments, by_blocks, column_moments, random_moments
 from henderson.engine.blocked.plan import Plan, make_plan
 from henderson.engine.blocked.system import Point, Slopes, System, gradients
@@ -47,6 +47,7 @@ class _State:
     theta: Array
     chart: Chart
     point: Point
+    within: Spread
     slopes: Slopes
 
 
@@ -142,7 +143,8 @@ class BlockedEngine:
         if self._last is None or not np.array_equal(self._last.theta, theta):
             chart = make_chart(self.model, self._designs.plan, self._designs.scales, theta)
             point = self._system.at(chart.T)
-            self._last = _State(theta.copy(), chart, point, gradients(point))
+            within = spread(point.factor)
+            self._last = _State(theta.copy(), chart, point, within, gradients(point, within))
         return self._last
 
     def criterion(self, theta: Array) -> Criterion:
@@ -177,18 +179,24 @@ class BlockedEngine:
     def information(self, theta: Array, *, reml: bool, kind: InformationKind) -> Information:
         """Information on (theta, sigma^2) and on the linear parameters, at the profiled sigma^2."""
         at, nu = self._at(theta), self._nu(reml)
-        chart, point, slope = at.chart, at.point, at.slopes
-        # The curvature of S(theta) times the slope has expectation zero.
-        total = slope.profiled(nu, point.pwrss, reml) if kind == "observed" else None
-        by_theta = curvature(self._system, chart.T, point, chart.directions(), kind, reml=reml)
-        in_theta = by_theta.unprofiled(chart.pull_back(slope.pwrss), point.pwrss, nu)
-        if total is not None:
-            in_theta[:-1, :-1] += chart.bend(total)
+        chart, point, system = at.chart, at.point, self._system
+        sigma2 = point.pwrss / nu
+        # Slope of y'Py; its expectation is -sigma^2 times that of the log-determinants.
+        d_pwrss = at.slopes.pwrss
+        if kind == "expected":
+            d_pwrss = tuple(-sigma2 * G for G in at.slopes.logdet(reml))
+        # The slope of the criterion itself has expectation zero.
+        score = at.slopes.profiled(nu, point.pwrss, reml)
+        if kind != "observed":
+            score = tuple(0.0 * G for G in score)
+        by_theta = curvature(system, chart.T, point, chart.directions(), kind, reml=reml)
+        in_theta = by_theta.unprofiled(chart.pull_back(d_pwrss), point.pwrss, nu)
+        in_theta[:-1, :-1] += chart.bend(score)
         linear = chart.linear_directions()
-        by_element = curvature(self._system, chart.T, point, linear, kind, reml=reml)
-        in_S = by_element.unprofiled(np.array([along(slope.pwrss, d) for d in linear]), point.pwrss, nu)
-        score = np.array([0.0 if total is None else along(total, d) for d in linear])
-        in_linear = to_absolute(in_S, chart.linear_values(), score, point.pwrss / nu)
+        by_element = curvature(system, chart.T, point, linear, kind, reml=reml)
+        in_S = by_element.unprofiled(np.array([along(d_pwrss, d) for d in linear]), point.pwrss, nu)
+        slope_S = np.array([along(score, d) for d in linear])
+        in_linear = to_absolute(in_S, chart.linear_values(), slope_S, sigma2)
         return Information(theta_sigma2=0.5 * in_theta, linear=0.5 * in_linear)
 
     def _nu(self, reml: bool) -> int:
@@ -198,12 +206,12 @@ class BlockedEngine:
 
     def solution(self, theta: Array, *, reml: bool) -> Solution:
         """Estimates of the fixed effects and predictions of the random ones."""
-        point, model, plan = self._at(theta).point, self.model, self._designs.plan
+        at, model, plan = self._at(theta), self.model, self._designs.plan
+        point = at.point
         sigma2 = point.pwrss / self._nu(reml)
         R_inverse = np.linalg.inv(self._fixed.R)
         beta = R_inverse @ (self._fixed.Qy + point.beta)
         cov_beta = sigma2 * R_inverse @ point.XVX_inverse @ R_inverse.T
-        C = spread(point.factor).C
         fitted = model.X @ beta
         ussq = 0.0
         terms: list[TermSolution] = [TermSolution(np.empty(0), np.empty(0))] * len(model.terms)
@@ -213,7 +221,7 @@ class BlockedEngine:
             for i, columns in zip(block.terms, block.columns, strict=True):
                 back = np.linalg.inv(self._designs.scales[i])
                 effects = np.ascontiguousarray((back @ b[columns]).T)
-                spread_i = np.einsum("ab,bcl,dc->lad", back, C[k][columns, columns], back)
+                spread_i = np.einsum("ab,bcl,dc->lad", back, at.within.C[k][columns, columns], back)
                 terms[i] = TermSolution(effects, sigma2 * spread_i)
                 fitted = fitted + np.einsum("nq,nq->n", model.terms[i].z, effects[block.codes])
         return Solution(beta, cov_beta, sigma2, tuple(terms), fitted, point.pwrss - ussq, ussq)

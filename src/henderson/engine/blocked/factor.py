@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from henderson.engine.blocked.core import Core, condition, factor_core, fill_core, gather_core
+from henderson.engine.blocked.core import Core, condition, factor_core, fill_core, gather_core, quadratic_core
 from henderson.engine.blocked.moments import ColumnMoments, RandomMoments
 from henderson.engine.blocked.plan import Plan
 from henderson.linalg import levelwise
@@ -124,7 +124,7 @@ class Factor:
     def _core_blocks(self, values: Array) -> list[Array]:
         m = values.shape[0]
         return [
-            values[:, s:e].reshape(m, block.l, block.q).transpose(0, 2, 1)
+            values[:, s:e].reshape(m, block.q, block.l)
             for block, s, e in zip(self.plan.core, self.plan.offsets[:-1], self.plan.offsets[1:], strict=True)
         ]
 
@@ -209,12 +209,20 @@ def spread(factor: Factor) -> Spread:
         Y = sum((multiply(X, stage.up[u]) for u, X in X_up.items()), start=np.zeros_like(stage.A))
         if stage.fill is not None:
             where = plan.places[k]
-            X_core = gather_core(factor.core.C, where, stage.fill)
-            for u, R in stage.up.items():
-                met = across_core[u][:, plan.lifted[k, u]]
-                X_core = X_core + np.einsum("cap,cp->ap", R[:, :, where.row], met)
-            Y = Y + segment_sum(X_core[:, None] * stage.fill[None], where.row, l)
-            across_core[k] = -np.einsum("abp,bp->ap", stage.C0[:, :, where.row], X_core)
+            if k:
+                X_core = gather_core(factor.core.C, where, stage.fill)
+                for u, R in stage.up.items():
+                    met = across_core[u][:, plan.lifted[k, u]]
+                    X_core = X_core + np.einsum("cap,cp->ap", R[:, :, where.row], met)
+                Y = Y + segment_sum(X_core[:, None] * stage.fill[None], where.row, l)
+                across_core[k] = -np.einsum("abp,bp->ap", stage.C0[:, :, where.row], X_core)
+            else:
+                # Nothing lies below the first block, so that only the sum over its places is wanted
+                Y = Y + quadratic_core(factor.core.C, where, stage.fill)
+                for u, R in stage.up.items():
+                    met = across_core[u][:, plan.lifted[k, u]]
+                    X_core = np.einsum("cap,cp->ap", R[:, :, where.row], met)
+                    Y = Y + segment_sum(X_core[:, None] * stage.fill[None], where.row, l)
         for u, X in X_up.items():
             across[k, u] = -multiply(stage.C0, X)
         C[k] = stage.C0 + multiply(multiply(stage.C0, Y), stage.C0)

@@ -100,7 +100,7 @@ def column_moments(plan: Plan, Z: tuple[Array, ...], M: Array) -> ColumnMoments:
 def by_blocks(plan: Plan, values: list[Array]) -> ColumnMoments:
     """Sort (m, q, l) arrays, one per block of the plan, into chain and core."""
     n_chain, m = len(plan.chain), values[0].shape[0]
-    core = [e.transpose(0, 2, 1).reshape(m, -1) for e in values[n_chain:]]
+    core = [e.reshape(m, -1) for e in values[n_chain:]]
     return ColumnMoments(tuple(values[:n_chain]), np.hstack([np.zeros((m, 0)), *core]))
 
 
@@ -142,4 +142,4 @@ def _core_moments(plan: Plan, Z: tuple[Array, ...]) -> Array:
 
 def _core_effects(block: Block, offset: int) -> NDArray[np.intp]:
     """Core effect of each (effect, level) of a core block, shape (q, l)."""
-    return offset + np.arange(block.l, dtype=np.intp) * block.q + np.arange(block.q, dtype=np.intp)[:, None]
+    return offset + np.arange(block.q * block.l, dtype=np.intp).reshape(block.q, block.l)

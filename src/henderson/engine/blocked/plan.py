@@ -87,7 +87,8 @@ class Plan:
         ``lifted[k, t]``: for each place of chain block k, the place of chain block t at which the parent
         level meets the same core effect.
     offsets : tuple of int
-        First core effect of each core block, and after them the size of the core.
+        First core effect of each core block, and after them the size of the core. Within a core block
+        all levels of the first effect come first, then all levels of the second.
     """
 
     chain: tuple[Block, ...]
@@ -192,7 +193,7 @@ def _core_places(block: Block, core: tuple[Block, ...], offsets: tuple[int, ...]
         level, partner = np.divmod(pairs, other.l)
         effect = np.arange(other.q)[:, None]
         rows.append(np.broadcast_to(level, (other.q, level.size)).ravel())
-        columns.append((offset + partner * other.q + effect).ravel())
+        columns.append((offset + effect * other.l + partner).ravel())
         of_record.append(record.astype(np.intp, copy=False).ravel())
         shapes.append((other.q, level.size))
     row, column = np.concatenate(rows), np.concatenate(columns)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from henderson.engine.blocked.factor import Factor, Solved, factorise, spread
+from henderson.engine.blocked.factor import Factor, Solved, Spread, factorise
 from henderson.engine.blocked.moments import ColumnMoments, RandomMoments
 from henderson.engine.blocked.plan import Plan
 from henderson.linalg.levelwise import Array
@@ -88,17 +88,23 @@ class Slopes:
     logdet_x: tuple[Array, ...]
     pwrss: tuple[Array, ...]
 
+    def logdet(self, reml: bool) -> tuple[Array, ...]:
+        """Derivative of log|V|, with log|X'V^-1 X| for REML."""
+        if not reml:
+            return self.logdet_v
+        return tuple(v + x for v, x in zip(self.logdet_v, self.logdet_x, strict=True))
+
     def profiled(self, nu: int, pwrss: float, reml: bool) -> tuple[Array, ...]:
         """Derivative of the profiled criterion."""
-        triples = zip(self.logdet_v, self.logdet_x, self.pwrss, strict=True)
-        return tuple(v + x + nu / pwrss * y if reml else v + nu / pwrss * y for v, x, y in triples)
+        pairs = zip(self.logdet(reml), self.pwrss, strict=True)
+        return tuple(log + nu / pwrss * y for log, y in pairs)
 
 
-def gradients(point: Point) -> Slopes:
+def gradients(point: Point, within: Spread) -> Slopes:
     """Slopes in S: d log|V| = <Z'V^-1 Z, dS>, d log|X'V^-1 X| and d y'Py by the same blocks of P.
 
     Sums over the levels of a block of the diagonal blocks of Z'V^-1 Z, of
-    -Z'V^-1 X (X'V^-1 X)^-1 X'V^-1 Z and of -Z'Py y'PZ.
+    -Z'V^-1 X (X'V^-1 X)^-1 X'V^-1 Z and of -Z'Py y'PZ. ``within`` is the spread at the point.
     """
     d_x, d_y = [], []
     for ZV in point.solved.ZVM:
@@ -107,4 +113,4 @@ def gradients(point: Point) -> Slopes:
         inner = (point.XVX_inverse @ x.reshape(p, q * l)).reshape(p, q, l)
         d_x.append(-sum((a @ b.T for a, b in zip(x, inner, strict=True)), start=np.zeros((q, q))))
         d_y.append(-(v @ v.T))
-    return Slopes(spread(point.factor).G, tuple(d_x), tuple(d_y))
+    return Slopes(within.G, tuple(d_x), tuple(d_y))

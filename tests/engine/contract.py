@@ -1,0 +1,185 @@
+"""What every engine must answer as the dense twin does. A test class inherits this and names its engine."""
+
+import numpy as np
+import pytest
+from engine.dense import Dense, at_theta, random_model, random_theta, relative_covariances, stacked_z
+
+STEP = 1e-30
+
+
+def close(found, expected, rel=1e-8):
+    expected = np.asarray(expected)
+    scale = max(1.0, np.abs(expected).max(initial=0.0))
+    np.testing.assert_allclose(found, expected, rtol=0, atol=rel * scale)
+
+
+def complex_gradient(function, x):
+    return np.array([function(x + 1j * STEP * e).imag / STEP for e in np.eye(x.size)])
+
+
+def linear_elements(model):
+    """(term, i, j) of each linear parameter: lower triangles column by column."""
+    return [(k, i, j) for k, t in enumerate(model.terms) for j in range(t.q) for i in range(j, t.q)]
+
+
+class EngineContract:
+    """Inherit, set ``models`` and ``make``."""
+
+    models: tuple = ()
+
+    def make(self, model):
+        raise NotImplementedError
+
+    @pytest.fixture(params=[False, True], ids=["regular", "singular"])
+    def singular(self, request):
+        return request.param
+
+    def cases(self, singular):
+        for seed in self.models:
+            model = random_model(seed)
+            yield model, self.make(model), random_theta(model, np.random.default_rng(seed), singular=singular)
+
+    def test_pieces_of_the_criterion(self, singular):
+        for model, engine, theta in self.cases(singular):
+            dense, found = at_theta(model, theta), engine.criterion(theta)
+            close(found.logdet_v, dense.logdet_v)
+            close(found.logdet_x, dense.logdet_x)
+            assert found.pwrss == pytest.approx(dense.pwrss, rel=1e-8)
+            for reml in (False, True):
+                close(found.profiled(reml), dense.profiled(reml))
+                close(found.unprofiled(0.7, reml), dense.unprofiled(0.7, reml))
+
+    def test_gradients_against_complex_step(self, singular):
+        for model, engine, theta in self.cases(singular):
+            found = engine.criterion(theta)
+            for name in ("logdet_v", "logdet_x", "pwrss"):
+                expected = complex_gradient(lambda t, name=name, m=model: getattr(at_theta(m, t), name), theta)
+                close(getattr(found, f"d_{name}"), expected)
+            for reml in (False, True):
+                expected = complex_gradient(lambda t, m=model, r=reml: at_theta(m, t).profiled(r), theta)
+                close(found.profiled_gradient(reml), expected)
+                expected = complex_gradient(
+                    lambda x, m=model, r=reml: at_theta(m, x[:-1]).unprofiled(x[-1], r), np.append(theta, 0.7)
+                )
+                close(found.unprofiled_gradient(0.7, reml), expected)
+
+    def test_hessian_against_differences(self, singular):
+        for model, engine, theta in self.cases(singular):
+            for reml in (False, True):
+                h = 1e-5
+                expected = np.array(
+                    [
+                        (
+                            engine.criterion(theta + h * e).profiled_gradient(reml)
+                            - engine.criterion(theta - h * e).profiled_gradient(reml)
+                        )
+                        / (2 * h)
+                        for e in np.eye(theta.size)
+                    ]
+                )
+                close(engine.profiled_hessian(theta, reml=reml, kind="observed"), expected, rel=1e-6)
+            del model
+
+    def test_covariance_gradient(self, singular):
+        for model, engine, theta in self.cases(singular):
+            S = relative_covariances(model, theta)
+            found = engine.covariance_gradient(theta, reml=True)
+            for k, i, j in linear_elements(model):
+                moved = [s.astype(complex) for s in S]
+                moved[k][i, j] += 1j * STEP
+                if i != j:
+                    moved[k][j, i] += 1j * STEP
+                slope = Dense(model, moved).profiled(True).imag / STEP
+                close(found[k][i, j] * (1 if i == j else 2), slope)
+
+    def test_information(self, singular):
+        for model, engine, theta in self.cases(singular):
+            for reml in (False, True):
+                self.check_information(model, engine, theta, reml)
+
+    def check_information(self, model, engine, theta, reml):
+        dense = at_theta(model, theta)
+        s = dense.sigma2(reml)
+        # absolute linear parameters: V_a = sum tau_k E_k + sigma^2 R
+        derivatives = []
+        for k, i, j in linear_elements(model):
+            E = [np.zeros_like(S) for S in dense.S]
+            E[k][i, j] = E[k][j, i] = 1.0
+            derivatives.append(Dense(model, E).V - dense.R)
+        derivatives.append(dense.R)
+        P, Q = dense.P / s, (dense.P if reml else dense.Vi) / s
+        y = model.y
+        trace = np.array([[np.trace(Q @ A @ Q @ B) for B in derivatives] for A in derivatives])
+        score = np.array([[y @ P @ A @ P @ B @ P @ y for B in derivatives] for A in derivatives])
+        close(engine.information(theta, reml=reml, kind="expected").linear, 0.5 * trace)
+        close(engine.information(theta, reml=reml, kind="average").linear, 0.5 * score)
+        close(engine.information(theta, reml=reml, kind="observed").linear, score - 0.5 * trace)
+        # observed in (theta, sigma^2): differences of the exact gradient
+        x = np.append(theta, s)
+        h = 1e-6
+        expected = np.array(
+            [
+                (
+                    engine.criterion((x + d)[:-1]).unprofiled_gradient((x + d)[-1], reml)
+                    - engine.criterion((x - d)[:-1]).unprofiled_gradient((x - d)[-1], reml)
+                )
+                / (4 * h)
+                for d in h * np.eye(x.size)
+            ]
+        )
+        close(engine.information(theta, reml=reml, kind="observed").theta_sigma2, expected, rel=1e-5)
+
+    def test_solution(self, singular):
+        for model, engine, theta in self.cases(singular):
+            dense = at_theta(model, theta)
+            for reml in (False, True):
+                s = dense.sigma2(reml)
+                found = engine.solution(theta, reml=reml)
+                assert found.sigma2 == pytest.approx(s, rel=1e-8)
+                beta = np.linalg.solve(dense.XVX, model.X.T @ dense.Vi @ model.y)
+                close(found.beta, beta)
+                close(found.cov_beta, s * np.linalg.inv(dense.XVX))
+                b = dense.G @ dense.Z.T @ dense.P @ model.y
+                close(np.concatenate([t.b.ravel() for t in found.terms]), b)
+                cov = s * (dense.G - dense.G @ dense.Z.T @ dense.Vi @ dense.Z @ dense.G)
+                at = 0
+                for term, t in zip(model.terms, found.terms, strict=True):
+                    for level in range(term.n_levels):
+                        own = slice(at, at + term.q)
+                        close(t.cond_var[level], cov[own, own])
+                        at += term.q
+                close(found.fitted, model.X @ beta + dense.Z @ b)
+                residual = model.y - found.fitted
+                assert found.wrss == pytest.approx(residual @ np.linalg.inv(dense.R) @ residual, rel=1e-7)
+                assert found.wrss + found.ussq == pytest.approx(dense.pwrss, rel=1e-9)
+
+    def test_posterior_covariance(self, singular):
+        for model, engine, theta in self.cases(singular):
+            dense = at_theta(model, theta)
+            X, Z, G = model.X, stacked_z(model), dense.G
+            # Henderson's (1975) joint covariance of (beta_hat, b_hat - b), valid where G is singular
+            Cxx = np.linalg.inv(dense.XVX)
+            Czx = -G @ Z.T @ dense.Vi @ X @ Cxx
+            Czz = G - G @ Z.T @ dense.P @ Z @ G
+            C = np.block([[Cxx, Czx.T], [Czx, Czz]])
+            A = np.random.default_rng(0).normal(size=(C.shape[0], 3))
+            close(engine.posterior_cov(theta, A, reml=True), dense.sigma2(True) * A.T @ C @ A)
+
+    def test_projection(self, singular):
+        for model, engine, theta in self.cases(singular):
+            M = np.random.default_rng(1).normal(size=(model.n, 3))
+            close(engine.project(theta, M), at_theta(model, theta).P @ M)
+
+    def test_changed_parts_equal_a_fresh_engine(self):
+        for model, engine, theta in self.cases(False):
+            rng = np.random.default_rng(2)
+            y, w = rng.normal(size=model.n), rng.uniform(0.5, 2.0, model.n)
+            X = np.column_stack([model.X, rng.normal(size=model.n)])
+            changed = [engine.with_response(y), engine.with_weights(w), engine.with_fixed(X)]
+            changed.append(engine.with_weights(w).with_fixed(X).with_response(y))
+            for other in changed:
+                fresh = self.make(other.model)
+                for reml in (False, True):
+                    expected = fresh.criterion(theta)
+                    close(other.criterion(theta).profiled(reml), expected.profiled(reml), rel=1e-11)
+                    close(other.criterion(theta).profiled_gradient(reml), expected.profiled_gradient(reml), rel=1e-9)

@@ -1,0 +1,121 @@
+"""The slow twin of every engine: V is formed and inverted. Complex theta is allowed (complex-step derivatives)."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from henderson.covariance import Unstructured
+from henderson.model import MixedModel, RandomTerm
+
+
+def stacked_z(model):
+    """Z of all terms, (n, sum l q), the effects of a term level by level."""
+    blocks = []
+    for term in model.terms:
+        Z = np.zeros((model.n, term.n_levels, term.q))
+        Z[np.arange(model.n), term.codes] = term.z
+        blocks.append(Z.reshape(model.n, -1))
+    return np.hstack(blocks)
+
+
+def lower(term, theta):
+    T = np.zeros((term.q, term.q), dtype=theta.dtype)
+    k = 0
+    for j in range(term.q):
+        for i in range(j, term.q):
+            T[i, j] = theta[k]
+            k += 1
+    return T
+
+
+def relative_covariances(model, theta):
+    """S of each term."""
+    return [
+        (T := lower(term, theta[part])) @ T.T for term, part in zip(model.terms, model.theta_slices(), strict=True)
+    ]
+
+
+def logdet(A):
+    sign, size = np.linalg.slogdet(A)
+    return size + 1j * np.angle(sign) if np.iscomplexobj(A) else size
+
+
+@dataclass
+class Dense:
+    """Everything about a model at given relative covariances S, from textbook formulas."""
+
+    model: MixedModel
+    S: list
+
+    def __post_init__(self):
+        m = self.model
+        self.Z = stacked_z(m)
+        G = [np.kron(np.eye(t.n_levels), S) for t, S in zip(m.terms, self.S, strict=True)]
+        size = sum(g.shape[0] for g in G)
+        self.G = np.zeros((size, size), dtype=np.result_type(*G))
+        at = 0
+        for g in G:
+            self.G[at : at + len(g), at : at + len(g)] = g
+            at += len(g)
+        w = np.ones(m.n) if m.weights is None else m.weights
+        self.R = np.diag(1.0 / w)
+        self.V = self.R + self.Z @ self.G @ self.Z.T
+        self.Vi = np.linalg.inv(self.V)
+        self.XVX = m.X.T @ self.Vi @ m.X
+        self.P = self.Vi - self.Vi @ m.X @ np.linalg.solve(self.XVX, m.X.T @ self.Vi)
+        self.log_weights = np.log(w).sum()
+        self.logdet_v = logdet(self.V) + self.log_weights
+        self.logdet_x = logdet(self.XVX)
+        self.pwrss = m.y @ self.P @ m.y
+
+    def profiled(self, reml):
+        m = self.model
+        nu = m.n - m.p if reml else m.n
+        value = self.logdet_v + nu * (1 + np.log(2 * np.pi * self.pwrss / nu)) - self.log_weights
+        return value + self.logdet_x if reml else value
+
+    def unprofiled(self, sigma2, reml):
+        m = self.model
+        nu = m.n - m.p if reml else m.n
+        value = self.logdet_v + nu * np.log(2 * np.pi * sigma2) + self.pwrss / sigma2 - self.log_weights
+        return value + self.logdet_x if reml else value
+
+    def sigma2(self, reml):
+        return self.pwrss / (self.model.n - self.model.p if reml else self.model.n)
+
+
+def at_theta(model, theta):
+    return Dense(model, relative_covariances(model, np.asarray(theta)))
+
+
+def random_model(seed, *, n=None, weights=None):
+    """A small model: one to four terms, nested, crossed or on one factor, one to three effects each."""
+    rng = np.random.default_rng(seed)
+    n = int(rng.integers(25, 200)) if n is None else n
+    p = int(rng.integers(1, 5))
+    X = np.column_stack([np.ones(n), rng.normal(size=(n, p - 1)) * rng.choice([0.01, 1, 30], p - 1) + 2])
+    finest = rng.integers(0, max(4, n // 5), n)
+    factors = [finest, finest // 3, finest // 9, rng.integers(0, 6, n), rng.integers(0, 4, n)]
+    chosen = rng.choice(len(factors), size=int(rng.integers(1, 5)), replace=True)
+    terms = []
+    for i, f in enumerate(chosen):
+        _, codes = np.unique(factors[f], return_inverse=True)
+        q = int(rng.integers(1, 4))
+        z = np.column_stack([np.ones(n), rng.normal(size=(n, q - 1)) * 3 + 1])
+        if rng.random() < 0.3:
+            z = z[:, -1:]
+        terms.append(RandomTerm(f"g{i}", codes, int(codes.max()) + 1, z, Unstructured(z.shape[1])))
+    y = rng.normal(size=n) + X @ rng.normal(size=p)
+    for term in terms:
+        u = rng.normal(size=(term.n_levels, term.q)) * rng.choice([0.3, 1.0])
+        y = y + np.einsum("nq,nq->n", term.z, u[term.codes])
+    if weights is None:
+        weights = rng.random() < 0.5
+    return MixedModel(y, X, tuple(terms), rng.uniform(0.2, 3.0, n) if weights else None)
+
+
+def random_theta(model, rng, *, singular=False):
+    theta = rng.normal(size=model.n_theta)
+    if singular:
+        theta[rng.integers(0, model.n_theta, 1 + model.n_theta // 3)] = 0.0
+    return theta
