@@ -11,6 +11,7 @@ import argparse
 import json
 import os
 import platform
+import shutil
 import signal
 import statistics
 import subprocess
@@ -107,6 +108,8 @@ def run_python(
 
 def run_lme4(case: Case, folder: Path, options: argparse.Namespace) -> Result:
     """`lme4` in a fresh R."""
+    if shutil.which("Rscript") is None:
+        return {"not_installed": "no Rscript on the path"}
     script = HERE / "lmer_lme4.R"
     return run_process(
         ["Rscript", script, "fit", folder, case.formula, options.repeats, options.budget], options.limit, {}
@@ -269,7 +272,10 @@ def number(value: float | None) -> str:
 
 def ratio(slow: float | None, fast: float | None) -> str:
     """How many times faster."""
-    return f"{slow / fast:.1f}x" if slow and fast else ""
+    if not (slow and fast):
+        return ""
+    times = slow / fast
+    return f"{times:.0f}x" if times >= 10 else f"{times:.1f}x" if times >= 1 else f"{times:.2f}x"
 
 
 def memory(result: Result) -> str:

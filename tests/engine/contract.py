@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from engine.dense import Dense, at_theta, random_model, random_theta, relative_covariances, stacked_z
 
 STEP = 1e-30
@@ -53,7 +54,9 @@ class EngineContract:
         for model, engine, theta in self.cases(singular):
             found = engine.criterion(theta)
             for name in ("logdet_v", "logdet_x", "pwrss"):
-                expected = complex_gradient(lambda t, name=name, m=model: getattr(at_theta(m, t), name), theta)
+                expected = complex_gradient(
+                    lambda t, name=name, m=model: getattr(at_theta(m, t), name), theta
+                )
                 close(getattr(found, f"d_{name}"), expected)
             for reml in (False, True):
                 expected = complex_gradient(lambda t, m=model, r=reml: at_theta(m, t).profiled(r), theta)
@@ -182,4 +185,8 @@ class EngineContract:
                 for reml in (False, True):
                     expected = fresh.criterion(theta)
                     close(other.criterion(theta).profiled(reml), expected.profiled(reml), rel=1e-11)
-                    close(other.criterion(theta).profiled_gradient(reml), expected.profiled_gradient(reml), rel=1e-9)
+                    close(
+                        other.criterion(theta).profiled_gradient(reml),
+                        expected.profiled_gradient(reml),
+                        rel=1e-9,
+                    )

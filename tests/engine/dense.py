@@ -1,4 +1,4 @@
-"""The slow twin of every engine: V is formed and inverted. Complex theta is allowed (complex-step derivatives)."""
+"""The slow twin of every engine: V is formed and inverted. Complex theta is allowed (complex step)."""
 
 from dataclasses import dataclass
 
@@ -31,7 +31,8 @@ def lower(term, theta):
 def relative_covariances(model, theta):
     """S of each term."""
     return [
-        (T := lower(term, theta[part])) @ T.T for term, part in zip(model.terms, model.theta_slices(), strict=True)
+        (T := lower(term, theta[part])) @ T.T
+        for term, part in zip(model.terms, model.theta_slices(), strict=True)
     ]
 
 

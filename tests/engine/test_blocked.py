@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+
 from engine.contract import EngineContract, close
 from engine.dense import at_theta, random_model, random_theta
-
 from henderson.covariance import ByUnit, DenseRelationship, Unstructured
 from henderson.engine.blocked import BlockedEngine, core, plan
 from henderson.engine.blocked.moments import column_moments, random_moments
@@ -80,7 +80,9 @@ def term(label, codes, q=1):
 
 def test_nested_factors_form_a_chain():
     classes = np.repeat(np.arange(24), 4)
-    made = plan.make_plan((term("region", classes // 12), term("class", classes), term("school", classes // 3)))
+    made = plan.make_plan(
+        (term("region", classes // 12), term("class", classes), term("school", classes // 3))
+    )
     assert [b.l for b in made.chain] == [24, 8, 2]
     assert made.n_core == 0
 

@@ -27,7 +27,9 @@ seeds = st.integers(0, 10_000)
 def same_fit(a, b, *, scale=1.0, rel=1e-6):
     """Equal up to a factor in the response."""
     assert b.sigma == pytest.approx(scale * a.sigma, rel=rel)
-    np.testing.assert_allclose(b.varcorr["h"].covariance, scale**2 * a.varcorr["h"].covariance, rtol=1e-4, atol=1e-6 * b.sigma**2)
+    np.testing.assert_allclose(
+        b.varcorr["h"].covariance, scale**2 * a.varcorr["h"].covariance, rtol=1e-4, atol=1e-6 * b.sigma**2
+    )
     np.testing.assert_allclose(b.se.to_numpy(), scale * a.se.to_numpy(), rtol=1e-5)
 
 
@@ -73,7 +75,10 @@ def test_shift_and_scale_of_y(seed, shift, scale):
 def test_shift_and_scale_of_x(seed, shift, scale):
     """The unstructured (x | g) spans the same model whatever the origin and unit of x."""
     data = table(seed)
-    a, b = hd.lmer(FORMULA, data, REML=False), hd.lmer(FORMULA, data.assign(x=scale * (data["x"] + shift)), REML=False)
+    a, b = (
+        hd.lmer(FORMULA, data, REML=False),
+        hd.lmer(FORMULA, data.assign(x=scale * (data["x"] + shift)), REML=False),
+    )
     assert b.criterion == pytest.approx(a.criterion, abs=1e-6)
     assert b.fixef["x"] == pytest.approx(a.fixef["x"] / scale, rel=1e-5, abs=1e-6 / scale)
     np.testing.assert_allclose(b.fitted, a.fitted, rtol=0, atol=1e-4)

@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from reference import design_arguments, lmer_models, load_dataset, load_model, needs_lmer_reference
 
 import henderson as hd
+from reference import design_arguments, lmer_models, load_dataset, load_model, needs_lmer_reference
 
 pytestmark = needs_lmer_reference
 
@@ -76,10 +76,9 @@ def check_modes(fit, stored):
         np.testing.assert_allclose(table.loc[levels].to_numpy() / sd, values / sd, rtol=0, atol=1e-4)
         where = table.index.get_indexer(levels)
         for found, wanted in zip(modes.cond_var[group], expected["condvar"], strict=True):
-            wanted = np.array(wanted["values"], dtype=float)
-            wanted = wanted.reshape(wanted.shape[0], found.shape[1], found.shape[1])
-            size = np.sqrt(np.einsum("laa,lbb->lab", wanted, wanted))
-            np.testing.assert_allclose(found[where[: len(wanted)]] / size, wanted / size, rtol=0, atol=1e-4)
+            V = np.array(wanted["values"], dtype=float).reshape(-1, *found.shape[1:])
+            size = np.sqrt(np.einsum("laa,lbb->lab", V, V))
+            np.testing.assert_allclose(found[where[: len(V)]] / size, V / size, rtol=0, atol=1e-4)
 
 
 @pytest.mark.parametrize("model", [m for m in lmer_models() if not m.startswith(("big_", "inst_"))])
@@ -87,7 +86,9 @@ def test_criterion_at_lme4s_theta(model):
     """The pieces of the criterion at lme4's own theta: no optimiser in between."""
     stored, fit = fit_reference(model)
     criterion = fit.engine.criterion(np.array(stored["theta"]))
-    assert criterion.profiled(stored["REML"]) == pytest.approx(stored["optimum"]["objective"], rel=1e-9, abs=1e-8)
+    assert criterion.profiled(stored["REML"]) == pytest.approx(
+        stored["optimum"]["objective"], rel=1e-9, abs=1e-8
+    )
     pieces = stored["devcomp"]
     assert criterion.logdet_v == pytest.approx(pieces["ldL2"], rel=1e-9, abs=1e-8)
     assert criterion.pwrss == pytest.approx(pieces["pwrss"], rel=1e-8)

@@ -4,9 +4,9 @@ import mpmath
 import numpy as np
 import pandas as pd
 import pytest
-from engine.dense import at_theta
 
 import henderson as hd
+from engine.dense import at_theta
 
 
 def balanced(groups, size, between, rng):
@@ -49,7 +49,14 @@ def test_calendar_years_and_their_squares():
     year = np.tile(np.arange(1990.0, 2020.0), 20)
     g = np.repeat(np.arange(20), 30)
     t = year - 2005
-    y = 3 + 0.2 * t - 0.01 * t**2 + rng.normal(size=20)[g] + 0.1 * rng.normal(size=20)[g] * t + rng.normal(size=600)
+    y = (
+        3
+        + 0.2 * t
+        - 0.01 * t**2
+        + rng.normal(size=20)[g]
+        + 0.1 * rng.normal(size=20)[g] * t
+        + rng.normal(size=600)
+    )
     data = pd.DataFrame({"y": y, "year": year, "t": t, "g": g})
     raw = hd.lmer("y ~ year + I(year^2) + (year | g)", data, REML=False)
     centred = hd.lmer("y ~ t + I(t^2) + (t | g)", data, REML=False)
@@ -82,6 +89,10 @@ def test_criterion_against_fifty_digits():
         beta = XVX**-1 * (X.T * Vi * yy)
         r = yy - X * beta
         q = (r.T * Vi * r)[0]
-        exact = mpmath.log(mpmath.det(V)) + mpmath.log(mpmath.det(XVX)) + 28 * (1 + mpmath.log(2 * mpmath.pi * q / 28))
+        exact = (
+            mpmath.log(mpmath.det(V))
+            + mpmath.log(mpmath.det(XVX))
+            + 28 * (1 + mpmath.log(2 * mpmath.pi * q / 28))
+        )
     assert fit.criterion == pytest.approx(float(exact), abs=1e-8)
     assert at_theta(model, fit.theta).profiled(True) == pytest.approx(float(exact), abs=1e-4)

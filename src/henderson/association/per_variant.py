@@ -1,15 +1,12 @@
 """One mixed model per variant, in one tidy table: for a handful of variants."""
 
-import logging
-import threading
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from henderson.errors import DataError, HendersonError
-from henderson.fit import Control, LmerResult, lmer
+from henderson.fit import LmerResult, fit_formula
 from henderson.formula import build_design
 from henderson.io.columns import FactorColumn
 from henderson.io.frame import Table, closest, open_table
@@ -18,8 +15,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _INTERCEPT = "(Intercept)"
-# About one evaluation more than the default, and a small variance keeps seven digits.
-_CONTROL = Control(tolerance=1e-16)
 _ALIASED = "not estimated: the variant does not vary, or follows from the other columns"
 
 
@@ -92,8 +87,7 @@ def lmer_variants(formula: str, data: Any, variants: Iterable[str], *, REML: boo
     if not names:
         raise DataError("variants is empty: name at least one column")
     build_design(formula, data)  # what is wrong without any variant is not the variants' fault
-    with _notices_kept_quiet():
-        rows = pd.DataFrame([_row(formula, data, name, REML) for name in names])
+    rows = pd.DataFrame([_row(formula, data, name, REML) for name in names])
     rows["singular"] = rows["singular"].astype("boolean")
     last = ["residual_variance", "proportion", "singular", "ols_estimate", "ols_std_error", "status"]
     first = ["variant", "estimate", "std_error", "statistic"]
@@ -118,26 +112,11 @@ def _checked(name: str, table: Table) -> str:
     return name
 
 
-@contextmanager
-def _notices_kept_quiet() -> Iterator[None]:
-    """Keep this thread's notices about single fits out of the log: the table has columns for them."""
-    logger, thread = logging.getLogger("henderson"), threading.get_ident()
-
-    def from_elsewhere(record: logging.LogRecord) -> bool:
-        return record.thread != thread
-
-    logger.addFilter(from_elsewhere)
-    try:
-        yield
-    finally:
-        logger.removeFilter(from_elsewhere)
-
-
 def _row(formula: str, data: Any, variant: str, reml: bool) -> dict[str, Any]:
     """Fit one variant's model, or say why it cannot be fitted."""
     extended = f"{formula} + `{variant}`"
     try:
-        fit = lmer(extended, data, REML=reml, control=_CONTROL)
+        fit = fit_formula(extended, data, REML=reml)
     except HendersonError as problem:
         return {"variant": variant, "singular": None, "status": f"not fitted: {problem}"}
     row = {"variant": variant, **_variances(fit), "singular": fit.is_singular(), "status": _ALIASED}

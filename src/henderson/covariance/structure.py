@@ -19,10 +19,14 @@ class Covariance(Protocol):
     """
 
     @property
-    def q(self) -> int: ...
+    def q(self) -> int:
+        """Number of effects within one level."""
+        ...
 
     @property
-    def n_theta(self) -> int: ...
+    def n_theta(self) -> int:
+        """Number of parameters."""
+        ...
 
     def factor(self, theta: Array) -> Array:
         """T, shape (q, q)."""
@@ -111,4 +115,6 @@ class Unstructured:
     def theta_names(self, names: tuple[str, ...]) -> tuple[str, ...]:
         """``x`` on the diagonal, ``x2.x1`` below it."""
         rows, cols = self._rows_cols()
-        return tuple(names[r] if r == c else f"{names[r]}.{names[c]}" for r, c in zip(rows, cols, strict=True))
+        return tuple(
+            names[r] if r == c else f"{names[r]}.{names[c]}" for r, c in zip(rows, cols, strict=True)
+        )

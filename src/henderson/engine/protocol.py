@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import log, pi
 from typing import Literal, Protocol
 
 import numpy as np
@@ -59,7 +60,7 @@ class Criterion:
         """-2 log (restricted) likelihood with sigma^2 profiled out; eqs. (34) and (41)."""
         nu = self.df(reml)
         extra = self.logdet_x if reml else 0.0
-        return self.logdet_v + extra + nu * (1.0 + np.log(2.0 * np.pi * self.pwrss / nu)) - self.log_weights
+        return self.logdet_v + extra + nu * (1.0 + log(2.0 * pi * self.pwrss / nu)) - self.log_weights
 
     def profiled_gradient(self, reml: bool) -> Array:
         """Derivative of `profiled` with respect to theta."""
@@ -70,7 +71,7 @@ class Criterion:
         """-2 log (restricted) likelihood at a given residual variance."""
         nu = self.df(reml)
         extra = self.logdet_x if reml else 0.0
-        return self.logdet_v + extra + nu * np.log(2.0 * np.pi * sigma2) + self.pwrss / sigma2 - self.log_weights
+        return self.logdet_v + extra + nu * log(2.0 * pi * sigma2) + self.pwrss / sigma2 - self.log_weights
 
     def unprofiled_gradient(self, sigma2: float, reml: bool) -> Array:
         """Derivative of `unprofiled` with respect to (theta, sigma2)."""
@@ -146,7 +147,9 @@ class Engine(Protocol):
     """Solves a `MixedModel` at any theta."""
 
     @property
-    def model(self) -> MixedModel: ...
+    def model(self) -> MixedModel:
+        """The model that is solved."""
+        ...
 
     @property
     def curvature_is_cheap(self) -> bool:

@@ -15,7 +15,7 @@ from henderson.fit.optimize import Control
 from henderson.fit.result import LmerResult, make_result
 from henderson.fit.solve import Fitted, choose_engine, solve
 from henderson.formula import Design, build_design
-from henderson.linalg.pivoting import independent_columns
+from henderson.linalg.pivoting import independent_columns, triangular_factor
 from henderson.model import MixedModel, RandomTerm
 
 logger = logging.getLogger("henderson")
@@ -85,34 +85,49 @@ def lmer(
     ...     "family": ["1", "1", "1", "2", "2"],
     ... }
     >>> fit = hd.lmer("height ~ variant + (1 | family)", people)
-    >>> round(fit.fixef["variant"], 3), round(fit.icc, 3)
-    (1.049, 0.852)
+    >>> print(f"{fit.fixef['variant']:.3f} {fit.icc:.3f}")
+    1.049 0.852
     """
-    design = build_design(
+    result = fit_formula(
         formula,
         data,
+        REML=REML,
+        start=None if start is None else np.asarray(start, dtype=np.float64),
+        control=control,
         weights=weights,
         offset=offset,
         subset=subset,
         na_action=na_action,
         contrasts=contrasts,
     )
-    kept = _full_rank(design)
-    model = _model(design, kept)
-    theta = None if start is None else np.asarray(start, dtype=np.float64)
-    fitted = solve(choose_engine(model), reml=REML, start=theta, control=control)
-    notices = (*design.notices, *_rank_notice(design, kept), *_optimum_notice(fitted))
-    result = make_result(formula, data, design, kept, fitted, notices, pad=na_action == "exclude")
     for notice in result.notices:
         logger.warning(notice)
     return result
+
+
+def fit_formula(
+    formula: str,
+    data: Any,
+    *,
+    REML: bool,
+    start: NDArray[np.float64] | None = None,
+    control: Control | None = None,
+    **columns: Any,
+) -> LmerResult:
+    """`lmer` without a word: what should be said is left in ``notices``. ``columns`` go to `build_design`."""
+    design = build_design(formula, data, **columns)
+    kept = _full_rank(design)
+    fitted = solve(choose_engine(_model(design, kept)), reml=REML, start=start, control=control)
+    notices = (*design.notices, *_rank_notice(design, kept), *_optimum_notice(fitted))
+    pad = columns.get("na_action") == "exclude"
+    return make_result(design, kept, fitted, data=data, pad=pad, notices=notices)
 
 
 def _full_rank(design: Design) -> NDArray[np.intp]:
     """Columns of X that R's rank rule keeps, once it is clear that something is left to estimate."""
     n, p = design.X.shape
     y = design.y if design.offset is None else design.y - design.offset
-    R = np.linalg.qr(np.column_stack([design.X, y]), mode="r")
+    R = triangular_factor(np.column_stack([design.X, y]))
     kept = independent_columns(R[:, :p])
     if kept.size >= n:
         raise DataError(
@@ -141,9 +156,10 @@ def _rank_notice(design: Design, kept: NDArray[np.intp]) -> tuple[str, ...]:
     dropped = [name for i, name in enumerate(design.x_names) if i not in set(kept.tolist())]
     if not dropped:
         return ()
+    s = "s" if len(dropped) > 1 else ""
     return (
-        f"fixed-effect model matrix is rank deficient so dropping {len(dropped)} "
-        f"column{'s' if len(dropped) > 1 else ''} / coefficient{'s' if len(dropped) > 1 else ''}: {', '.join(dropped)}",
+        f"fixed-effect model matrix is rank deficient so dropping {len(dropped)} column{s} / coefficient{s}: "
+        + ", ".join(dropped),
     )
 
 

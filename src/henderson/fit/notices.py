@@ -29,20 +29,20 @@ def singular_notices(terms: Iterable[tuple[str, tuple[str, ...], NDArray[np.floa
         zero = [name for name, s in zip(names, size, strict=True) if s < 1e-4]
         if len(zero) == len(names):
             what = (
-                f"the variance of {' and '.join(zero)} by '{group}' is estimated as zero: beyond the residual "
-                "variation these data show no differences between its levels"
+                f"the variance of {' and '.join(zero)} by '{group}' is estimated as zero: "
+                "beyond the residual variation these data show no differences between its levels"
             )
         elif zero:
             what = f"the variance of {' and '.join(zero)} by '{group}' is estimated as zero"
         elif len(names) == 2:
             what = (
-                f"{names[0]} and {names[1]} by '{group}' are estimated as perfectly correlated: these data do "
-                "not carry two separate variances"
+                f"{names[0]} and {names[1]} by '{group}' are estimated as perfectly correlated: "
+                "these data do not carry two separate variances"
             )
         else:
             what = (
-                f"the {len(names)} effects by '{group}' are estimated as linearly dependent: these data do not "
-                "carry so many separate variances"
+                f"the {len(names)} effects by '{group}' are estimated as linearly dependent: "
+                "these data do not carry so many separate variances"
             )
         out.append(f"boundary (singular) fit: {what}")
     return tuple(out)

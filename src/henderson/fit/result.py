@@ -366,7 +366,7 @@ class LmerResult:
 
     @property
     def optimum(self) -> Optimum:
-        """How the optimum was found: criterion, gradient, curvature, evaluations and the log of the search."""
+        """How the optimum was found: criterion, derivatives, evaluations and the log of the search."""
         return self._e.optimum
 
     @property
@@ -399,7 +399,9 @@ class LmerResult:
             bic=self.bic,
             log_likelihood=self.loglik,
             df_residual=self.df_residual,
-            scaled_residual_quantiles=tuple(np.quantile(self._scaled_residuals, [0, 0.25, 0.5, 0.75, 1]).tolist()),
+            scaled_residual_quantiles=tuple(
+                np.quantile(self._scaled_residuals, [0, 0.25, 0.5, 0.75, 1]).tolist()
+            ),
             terms=tuple(t.view() for t in self.varcorr),
             residual_variance=self._e.sigma2,
             residual_sd=self.sigma,
@@ -474,16 +476,9 @@ class LmerResult:
 
 
 def make_result(
-    formula: str,
-    data: Any,
-    design: Design,
-    kept: NDArray[np.intp],
-    fitted: Fitted,
-    notices: tuple[str, ...],
-    *,
-    pad: bool,
+    design: Design, kept: NDArray[np.intp], fitted: Fitted, *, data: Any, pad: bool, notices: tuple[str, ...]
 ) -> LmerResult:
-    """Gather the estimates at the optimum."""
+    """Gather the estimates at the optimum; ``kept`` are the columns of the design that were estimated."""
     model = fitted.engine.model
     solution = fitted.engine.solution(fitted.theta, reml=fitted.reml)
     offset = 0.0 if design.offset is None else design.offset
@@ -503,7 +498,7 @@ def make_result(
     singular = singular_notices([(t.group, t.names, t.T) for t in terms])
     padded = np.setdiff1d(np.arange(design.n_rows), design.excluded) if pad and design.excluded.size else None
     estimates = Estimates(
-        formula=formula,
+        formula=design.spec.formula,
         reml=fitted.reml,
         spec=design.spec,
         x_names=tuple(design.x_names[i] for i in kept),

@@ -72,7 +72,9 @@ def choose_engine(model: MixedModel) -> Engine:
     return BlockedEngine(model)
 
 
-def solve(engine: Engine, *, reml: bool, start: Array | None = None, control: Control | None = None) -> Fitted:
+def solve(
+    engine: Engine, *, reml: bool, start: Array | None = None, control: Control | None = None
+) -> Fitted:
     """Minimise the profiled criterion.
 
     Parameters
@@ -94,10 +96,13 @@ def solve(engine: Engine, *, reml: bool, start: Array | None = None, control: Co
     theta = engine.start() if start is None else np.asarray(start, dtype=np.float64)
     n_theta = engine.model.n_theta
     if theta.shape != (n_theta,) or not np.isfinite(theta).all():
-        raise DataError(f"start must hold {n_theta} finite numbers, one per theta; it has shape {theta.shape}")
+        raise DataError(
+            f"start must hold {n_theta} finite numbers, one per theta; it has shape {theta.shape}"
+        )
     M = engine.preconditioner()
     objective = _Profiled(engine, M, reml)
-    optimum = minimise(objective, np.linalg.solve(M, theta), control or Control())
+    phi: Array = np.asarray(np.linalg.solve(M, theta))
+    optimum = minimise(objective, phi, control or Control())
     theta = _snap(engine, M, optimum, reml)
     parts = zip(engine.model.terms, engine.model.theta_slices(), strict=True)
     theta = np.concatenate([term.covariance.canonical(theta[part]) for term, part in parts])

@@ -110,7 +110,7 @@ class VarCorr:
 
 
 def unique_labels(groups: tuple[str, ...]) -> tuple[str, ...]:
-    """Labels of random terms as lme4 makes them unique: R's ``make.names(unique = TRUE)`` where names repeat."""
+    """Labels as lme4 makes them unique: R's ``make.names(unique = TRUE)`` where names repeat."""
     if len(set(groups)) == len(groups):
         return groups
     plain = ["".join(c if c.isalnum() or c in "._" else "." for c in g) for g in groups]

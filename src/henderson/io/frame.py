@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,9 @@ from henderson.io.columns import (
     numeric_column,
     string_column,
 )
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Mask = NDArray[np.bool_]
 
@@ -102,6 +105,24 @@ def open_table(data: Any) -> Table:
             f"data is a {type(data).__name__}, not a pandas, polars or pyarrow table, or dict of arrays{lazy}"
         ) from None
     return Table(names=frame.columns, n_rows=len(frame), fetch=frame.get_column)
+
+
+def to_pandas(data: Any) -> pd.DataFrame:
+    """A caller's table as a pandas frame, with the columns it came with.
+
+    >>> to_pandas({"x": [1, 2]}).shape
+    (2, 1)
+    """
+    import pandas as pd
+
+    if isinstance(data, pd.DataFrame):
+        return data
+    if isinstance(data, Mapping):
+        return pd.DataFrame(dict(data))
+    import narwhals as nw
+
+    frame: pd.DataFrame = nw.from_native(data, eager_only=True).to_pandas()
+    return frame
 
 
 def _open_mapping(data: Mapping[str, Any]) -> Table:

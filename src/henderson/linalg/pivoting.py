@@ -6,6 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 
+def triangular_factor(X: NDArray[np.float64]) -> NDArray[np.float64]:
+    """R of X = Q R, shape (min(n, p), p)."""
+    return np.asarray(np.linalg.qr(X, mode="r"))
+
+
 def independent_columns(R: NDArray[np.float64], tol: float = 1e-7) -> NDArray[np.intp]:
     """Columns that R's `qr` keeps, in their original order.
 
@@ -29,7 +34,7 @@ def independent_columns(R: NDArray[np.float64], tol: float = 1e-7) -> NDArray[np
     Examples
     --------
     >>> X = np.column_stack([np.ones(4), np.arange(4.0), 2 * np.arange(4.0) + 3])
-    >>> independent_columns(np.linalg.qr(X, mode="r"))
+    >>> independent_columns(triangular_factor(X))
     array([0, 1])
     """
     work = np.array(R, dtype=np.float64)

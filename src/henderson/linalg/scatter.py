@@ -11,15 +11,15 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from numba import njit
 from numpy.typing import NDArray
-import numpy as np
 
 Array = NDArray[Any]
 Index = NDArray[np.intp]
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True)
 def subtract_products(S: Array, indptr: Index, columns: Index, W: Array, R: Array) -> None:
     """S[a, b] -= sum over levels and effects of W[:, a] R[:, b], for a >= b (lower triangle only)."""
     q = R.shape[0]
@@ -32,7 +32,7 @@ def subtract_products(S: Array, indptr: Index, columns: Index, W: Array, R: Arra
                     row[columns[t]] -= w * R[k, t]
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True)
 def gather_products(C: Array, indptr: Index, columns: Index, R: Array) -> Array:
     """X[:, s] = sum over the places t of the same level of R[:, t] C[columns[t], columns[s]].
 
@@ -53,11 +53,11 @@ def gather_products(C: Array, indptr: Index, columns: Index, R: Array) -> Array:
     return X
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True)
 def quadratic_forms(C: Array, indptr: Index, columns: Index, R: Array) -> Array:
-    """H (q, q, l) with H_i + H_i' = sum over places s, t of level i of R[:, s] C[columns[s], columns[t]] R[:, t]'.
+    """H (q, q, l) with H_i + H_i' = sum over places s, t of level i of R[:, s] C[s, t] R[:, t]'.
 
-    Only the lower triangle of the symmetric C is read.
+    C[s, t] stands for C[columns[s], columns[t]]. Only the lower triangle of the symmetric C is read.
     """
     q = R.shape[0]
     H = np.zeros((q, q, indptr.size - 1), dtype=R.dtype)
@@ -77,7 +77,7 @@ def quadratic_forms(C: Array, indptr: Index, columns: Index, R: Array) -> Array:
     return H
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True)
 def mirrored(A: Array) -> Array:
     """The symmetric matrix whose lower triangle is A's; by tiles, so that both sides stay in cache."""
     n = A.shape[0]

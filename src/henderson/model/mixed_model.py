@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import accumulate, pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -89,5 +90,5 @@ class MixedModel:
 
     def theta_slices(self) -> tuple[slice, ...]:
         """Which part of theta belongs to each term."""
-        ends = np.cumsum([0, *(term.covariance.n_theta for term in self.terms)])
-        return tuple(slice(int(a), int(b)) for a, b in zip(ends[:-1], ends[1:], strict=True))
+        ends = accumulate((term.covariance.n_theta for term in self.terms), initial=0)
+        return tuple(slice(a, b) for a, b in pairwise(ends))

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from henderson.linalg.pivoting import triangular_factor
+
 Array = NDArray[np.float64]
 
 
@@ -59,8 +61,8 @@ def column_scale(Z: Array) -> Array:
     size = np.sqrt(np.einsum("nq,nq->q", Z, Z) / n)
     size[size == 0.0] = 1.0
     if q == 1:
-        return size[:, None]
-    reverse = np.linalg.qr((Z / size)[:, ::-1], mode="r")
+        return np.asarray(size[:, None])
+    reverse = triangular_factor((Z / size)[:, ::-1])
     if reverse.shape[0] < q or np.abs(np.diag(reverse)).min() < 1e-10 * np.sqrt(n):
         return np.diag(size)
     P = reverse[::-1, ::-1] / np.sqrt(n)

@@ -66,7 +66,10 @@ class Chart:
     def pull_back(self, G: tuple[Array, ...]) -> Array:
         """Slopes in S~ of each block as a gradient in theta."""
         return np.concatenate(
-            [2.0 * np.einsum("kab,ab->k", t.first, G[t.block][t.columns, t.columns] @ t.T) for t in self.terms]
+            [
+                2.0 * np.einsum("kab,ab->k", t.first, G[t.block][t.columns, t.columns] @ t.T)
+                for t in self.terms
+            ]
         )
 
     def bend(self, G: tuple[Array, ...]) -> Array:
@@ -81,9 +84,7 @@ class Chart:
 
     def directions(self) -> list[Direction]:
         """dS~ / d theta, one per theta."""
-        return [
-            self._along(t, first @ t.T.T + t.T @ first.T) for t in self.terms for first in t.first
-        ]
+        return [self._along(t, first @ t.T.T + t.T @ first.T) for t in self.terms for first in t.first]
 
     def linear_directions(self) -> list[Direction]:
         """dS~ for each element of the lower triangle of S, column by column, term by term."""

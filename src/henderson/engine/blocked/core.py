@@ -187,7 +187,7 @@ def mirror(A: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _is_small(core: Array, q: int, levels: int) -> bool:
     """Whether products with the widened places are cheap."""
-    return core.shape[0] ** 2 * q * levels <= DENSE_FILL
+    return bool(core.shape[0] ** 2 * q * levels <= DENSE_FILL)
 
 
 def _widen(places: CorePlaces, values: Array, n_core: int, levels: int) -> Array:
@@ -199,7 +199,7 @@ def _widen(places: CorePlaces, values: Array, n_core: int, levels: int) -> Array
 
 
 def _scale(plan: Plan, T: tuple[NDArray[np.float64], ...], A: NDArray[np.float64]) -> NDArray[np.float64]:
-    """T'A T with T repeated for each level of each core block, T lower or upper triangular; A is overwritten."""
+    """T'A T, with T repeated for each level of each core block; A is overwritten."""
     N = A.shape[0]
     for block, start, t in zip(plan.core, plan.offsets[:-1], T, strict=True):
         own = slice(start, start + block.l * block.q)

@@ -47,7 +47,13 @@ class Curvature:
 
 
 def curvature(
-    system: System, T: tuple[Array, ...], point: Point, directions: list[Direction], kind: InformationKind, *, reml: bool
+    system: System,
+    T: tuple[Array, ...],
+    point: Point,
+    directions: list[Direction],
+    kind: InformationKind,
+    *,
+    reml: bool,
 ) -> Curvature:
     """Exact second derivatives, or with one of their parts replaced by its expectation.
 

@@ -14,12 +14,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from henderson.engine.blocked.core import Core, condition, factor_core, fill_core, gather_core, quadratic_core
 from henderson.engine.blocked.moments import ColumnMoments, RandomMoments
 from henderson.engine.blocked.plan import Plan
-from henderson.linalg import levelwise
 from henderson.linalg.levelwise import Array, multiply, segment_sum
 
 Pair = tuple[int, int]
@@ -146,7 +144,10 @@ class Spread:
 
 
 def factorise(
-    plan: Plan, moments: RandomMoments, T: tuple[Array, ...], direction: tuple[Array, ...] | None = None
+    plan: Plan,
+    moments: RandomMoments,
+    T: tuple[Array, ...],
+    direction: tuple[Array | None, ...] | None = None,
 ) -> Factor:
     """Eliminate all blocks at the relative covariance factors T, one (q, q) per block of the plan.
 
@@ -154,7 +155,7 @@ def factorise(
     derivative in that direction as ``imag / STEP``.
     """
     n_chain = len(plan.chain)
-    dS = (None,) * len(T) if direction is None else direction
+    dS: tuple[Array | None, ...] = (None,) * len(T) if direction is None else direction
     A: list[Array] = list(moments.diagonal)
     up: dict[Pair, Array] = dict(moments.cross)
     fill: list[Array] = list(moments.places)
@@ -199,7 +200,7 @@ def spread(factor: Factor) -> Spread:
         l = stage.A.shape[2]
         X_up: dict[int, Array] = {}
         for u in stage.up:
-            X = _toward_parent(plan, stage, C, across, k, u)
+            X = _toward_parent(plan, stage, C, across, (k, u))
             if stage.fill is not None:
                 where = plan.places[k]
                 met = across_core[u][:, plan.lifted[k, u]]
@@ -232,10 +233,9 @@ def spread(factor: Factor) -> Spread:
     return Spread((*C, *core_C), (*G, *core_G))
 
 
-def _toward_parent(
-    plan: Plan, stage: Stage, C: list[Array], across: dict[Pair, Array], k: int, u: int
-) -> Array:
+def _toward_parent(plan: Plan, stage: Stage, C: list[Array], across: dict[Pair, Array], pair: Pair) -> Array:
     """Sum over the parents t of R_t' C_tu, for each level of chain block k; shape (q_k, q_u, l_k)."""
+    k, u = pair
     total = np.zeros((), dtype=stage.A.dtype)
     for t, R in stage.up.items():
         if t == u:

@@ -73,8 +73,7 @@ def random_moments(plan: Plan, Z: tuple[Array, ...]) -> RandomMoments:
     """Accumulate Z'Z from the weighted design of each block of the plan, (n, q) each."""
     n_chain = len(plan.chain)
     diagonal = tuple(
-        segment_sum(_products(z, z), b.codes, b.l)
-        for b, z in zip(plan.chain, Z[:n_chain], strict=True)
+        segment_sum(_products(z, z), b.codes, b.l) for b, z in zip(plan.chain, Z[:n_chain], strict=True)
     )
     cross = {
         (k, t): segment_sum(_products(Z[t], Z[k]), plan.chain[k].codes, plan.chain[k].l)

@@ -13,6 +13,7 @@ With one grouping factor the core is empty; with two crossed ones the larger is 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -131,8 +132,8 @@ def make_plan(terms: tuple[RandomTerm, ...]) -> Plan:
     if offsets[-1] > MAX_CORE:
         names = ", ".join(terms[b.terms[0]].label for b in core)
         raise ModelNotSupportedError(
-            f"the crossed grouping factors besides the largest ({names}) have {offsets[-1]} effects together; "
-            f"the blocked engine takes at most {MAX_CORE}, because it holds them in one dense matrix"
+            f"the crossed grouping factors besides the largest ({names}) have {offsets[-1]} effects; "
+            f"the blocked engine holds them in one dense matrix and takes at most {MAX_CORE}"
         )
     parent: dict[tuple[int, int], Index] = {}
     for a in range(len(order)):
@@ -162,11 +163,11 @@ def _merge(terms: tuple[RandomTerm, ...]) -> list[Block]:
             groups.append([i])
     blocks = []
     for group in groups:
-        ends = np.cumsum([0, *(terms[i].q for i in group)])
-        columns = tuple(slice(int(a), int(b)) for a, b in zip(ends[:-1], ends[1:], strict=True))
+        ends = [0, *accumulate(terms[i].q for i in group)]
+        columns = tuple(slice(a, b) for a, b in pairwise(ends))
         first = terms[group[0]]
         codes = first.codes.astype(np.intp, copy=False)
-        blocks.append(Block(tuple(group), columns, codes, first.n_levels, int(ends[-1])))
+        blocks.append(Block(tuple(group), columns, codes, first.n_levels, ends[-1]))
     return blocks
 
 
@@ -181,7 +182,9 @@ def _heaviest_chain(blocks: list[Block], nested: set[tuple[int, int]]) -> list[i
     # Longest path in the nesting order, each block weighing its number of effects.
     best: dict[int, tuple[int, list[int]]] = {}
     for i in sorted(range(len(blocks)), key=lambda k: (blocks[k].l, -k)):
-        weight, path = max((best[j] for j in best if (i, j) in nested), default=(0, []), key=lambda item: item[0])
+        weight, path = max(
+            (best[j] for j in best if (i, j) in nested), default=(0, []), key=lambda item: item[0]
+        )
         best[i] = (weight + blocks[i].l * blocks[i].q, [i, *path])
     return max(best.values(), key=lambda item: item[0])[1]
 
@@ -201,9 +204,7 @@ def _core_places(block: Block, core: tuple[Block, ...], offsets: tuple[int, ...]
     rank = np.empty(order.size, dtype=np.intp)
     rank[order] = np.arange(order.size)
     ends = np.cumsum([0, *(a * b for a, b in shapes)])
-    group = tuple(
-        rank[s:e].reshape(shape) for s, e, shape in zip(ends[:-1], ends[1:], shapes, strict=True)
-    )
+    group = tuple(rank[s:e].reshape(shape) for s, e, shape in zip(ends[:-1], ends[1:], shapes, strict=True))
     row, column = row[order], column[order]
     indptr = np.searchsorted(row, np.arange(block.l + 1)).astype(np.intp)
     return CorePlaces(indptr, row, column, tuple(of_record), group)
