@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Protocol
 
 import numpy as np
@@ -78,31 +79,23 @@ class Unstructured:
         """Number of parameters, q (q + 1) / 2."""
         return self.q * (self.q + 1) // 2
 
-    def _rows_cols(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-        cols, rows = np.triu_indices(self.q)
-        return rows, cols
-
     def factor(self, theta: Array) -> Array:
         """T, shape (q, q)."""
         t = np.zeros((self.q, self.q))
-        t[self._rows_cols()] = theta
+        t[_lower_triangle(self.q)] = theta
         return t
 
     def factor_derivatives(self, theta: Array) -> tuple[Array, Array]:
         """First derivatives are unit matrices; the second vanish."""
-        k = self.n_theta
-        first = np.zeros((k, self.q, self.q))
-        rows, cols = self._rows_cols()
-        first[np.arange(k), rows, cols] = 1.0
-        return first, np.zeros((k, k, self.q, self.q))
+        return _unit_derivatives(self.q)
 
     def start(self, scale: Array) -> Array:
         """Theta of T = inv(scale): effects of the same size as the residual."""
-        return self.preconditioner(scale) @ np.eye(self.q)[self._rows_cols()]
+        return self.preconditioner(scale) @ np.eye(self.q)[_lower_triangle(self.q)]
 
     def preconditioner(self, scale: Array) -> Array:
         """T = inv(scale) T~ for the T~ that belongs to orthonormal columns."""
-        rows, cols = self._rows_cols()
+        rows, cols = _lower_triangle(self.q)
         inverse = np.linalg.inv(scale)
         return np.where(cols[:, None] == cols[None, :], inverse[rows[:, None], rows[None, :]], 0.0)
 
@@ -110,11 +103,30 @@ class Unstructured:
         """Flip the sign of each column of T whose diagonal is negative."""
         t = self.factor(theta)
         sign = np.where(np.diag(t) < 0.0, -1.0, 1.0)
-        return np.asarray((t * sign)[self._rows_cols()] + 0.0)
+        return np.asarray((t * sign)[_lower_triangle(self.q)] + 0.0)
 
     def theta_names(self, names: tuple[str, ...]) -> tuple[str, ...]:
         """``x`` on the diagonal, ``x2.x1`` below it."""
-        rows, cols = self._rows_cols()
+        rows, cols = _lower_triangle(self.q)
         return tuple(
             names[r] if r == c else f"{names[r]}.{names[c]}" for r, c in zip(rows, cols, strict=True)
         )
+
+
+@cache
+def _lower_triangle(q: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Rows and columns of the lower triangle, column by column."""
+    cols, rows = np.triu_indices(q)
+    return rows, cols
+
+
+@cache
+def _unit_derivatives(q: int) -> tuple[Array, Array]:
+    """Derivatives of a lower triangle in its own elements; read-only, because they are shared."""
+    rows, cols = _lower_triangle(q)
+    k = rows.size
+    first = np.zeros((k, q, q))
+    first[np.arange(k), rows, cols] = 1.0
+    second = np.zeros((k, k, q, q))
+    first.flags.writeable = second.flags.writeable = False
+    return first, second

@@ -104,15 +104,15 @@ def minimise(objective: Objective, start: Array, control: Control) -> Optimum:
     """Trust-region Newton method with the subproblem solved exactly.
 
     The Hessian is the average information plus a secant correction of rank one (as in Dennis, Gay & Welsch
-    1981, ACM TOMS 7:348), and where that is cheap the optimum is confirmed, and if need be improved, with
-    the exact one. Steps: Nocedal & Wright (2006), Numerical Optimization, algorithms 4.1 and 4.3. Negative
+    1981, ACM TOMS 7:348). Where the search was not smooth and the exact Hessian is cheap, that one takes over,
+    and the optimum is confirmed with it. Steps: Nocedal & Wright (2006), Numerical Optimization, algorithms 4.1 and 4.3. Negative
     curvature is followed, so that a saddle such as a variance started at zero is left.
     """
     x = np.asarray(start, dtype=np.float64)
     f, g = objective.value_and_gradient(x)
     H = objective.average_hessian(x)
     correction = np.zeros_like(H)
-    exact = False
+    exact, smooth = False, True
     evaluations = curvatures = 1
     radius = 1.0
     log: list[Step] = []
@@ -136,7 +136,7 @@ def minimise(objective: Objective, start: Array, control: Control) -> Optimum:
             else:
                 ratio = (f - f_new) / predicted if np.isfinite(f_new) else -1.0
         if done:
-            if exact or not objective.exact_is_cheap:
+            if exact or smooth or not objective.exact_is_cheap:
                 status = "converged" if decrement < control.tolerance else "at rounding level"
                 break
             exact = True
@@ -150,6 +150,7 @@ def minimise(objective: Objective, start: Array, control: Control) -> Optimum:
                 H = objective.exact_hessian(x)
                 curvatures += 1
         length = float(np.linalg.norm(step))
+        smooth = smooth and ratio > 0.25
         if ratio < 0.25:
             radius = 0.25 * length
         elif ratio > 0.75 and length > 0.9 * radius:
@@ -164,8 +165,8 @@ def minimise(objective: Objective, start: Array, control: Control) -> Optimum:
                 if decrement < 1.0:
                     correction = _secant(H, correction, step, change)
                     H = H + correction
-    if exact and status == "converged":
-        # One Newton step more, with the exact Hessian, puts theta at the limit of its precision.
+    if objective.exact_is_cheap and status == "converged":
+        # One Newton step more puts theta at the limit of its precision.
         w, V = np.linalg.eigh(H)
         polished = x + _trust_step(w, V, g, radius)
         f_new, g_new = objective.value_and_gradient(polished)

@@ -63,14 +63,13 @@ class Chart:
         """Slopes in S~ of each block as slopes in S of each term, in the units of the data."""
         return tuple(t.P.T @ G[t.block][t.columns, t.columns] @ t.P for t in self.terms)
 
-    def pull_back(self, G: tuple[Array, ...]) -> Array:
-        """Slopes in S~ of each block as a gradient in theta."""
-        return np.concatenate(
-            [
-                2.0 * np.einsum("kab,ab->k", t.first, G[t.block][t.columns, t.columns] @ t.T)
-                for t in self.terms
-            ]
-        )
+    def pull_back(self, *slopes: tuple[Array, ...]) -> Array:
+        """Slopes in S~ of each block as gradients in theta, (number of slopes, n_theta)."""
+        parts = []
+        for t in self.terms:
+            G = np.stack([slope[t.block][t.columns, t.columns] for slope in slopes])
+            parts.append(2.0 * (G @ t.T).reshape(len(slopes), -1) @ t.first.reshape(len(t.first), -1).T)
+        return np.concatenate(parts, axis=1)
 
     def bend(self, G: tuple[Array, ...]) -> Array:
         """The part of the Hessian in theta that comes from the curvature of S(theta)."""

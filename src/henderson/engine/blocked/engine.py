@@ -49,6 +49,7 @@ class _State:
     point: Point
     within: Spread
     slopes: Slopes
+    criterion: Criterion
 
 
 class BlockedEngine:
@@ -76,7 +77,7 @@ class BlockedEngine:
     >>> term = RandomTerm("g", codes, 2, np.ones((4, 1)), Unstructured(1))
     >>> engine = BlockedEngine(MixedModel(y, np.ones((4, 1)), (term,)))
     >>> round(engine.criterion(np.array([1.0])).profiled(reml=True), 6)
-    11.554439
+    11.861584
     """
 
     def __init__(self, model: MixedModel) -> None:
@@ -144,22 +145,26 @@ class BlockedEngine:
             chart = make_chart(self.model, self._designs.plan, self._designs.scales, theta)
             point = self._system.at(chart.T)
             within = spread(point.factor)
-            self._last = _State(theta.copy(), chart, point, within, gradients(point, within))
+            slopes = gradients(point, within)
+            self._last = _State(theta.copy(), chart, point, within, slopes, self._criterion(chart, point, slopes))
         return self._last
 
     def criterion(self, theta: Array) -> Criterion:
         """Log-determinants and penalised residual sum of squares, with their gradients."""
-        at = self._at(theta)
+        return self._at(theta).criterion
+
+    def _criterion(self, chart: Chart, point: Point, slopes: Slopes) -> Criterion:
+        by_theta = chart.pull_back(slopes.logdet_v, slopes.logdet_x, slopes.pwrss)
         return Criterion(
-            logdet_v=float(at.point.factor.logdet.real),
-            logdet_x=at.point.logdet_x + self._logdet_basis,
-            pwrss=at.point.pwrss,
+            logdet_v=float(point.factor.logdet.real),
+            logdet_x=point.logdet_x + self._logdet_basis,
+            pwrss=point.pwrss,
             n=self.model.n,
             p=self.model.p,
             log_weights=self._designs.log_weights,
-            d_logdet_v=at.chart.pull_back(at.slopes.logdet_v),
-            d_logdet_x=at.chart.pull_back(at.slopes.logdet_x),
-            d_pwrss=at.chart.pull_back(at.slopes.pwrss),
+            d_logdet_v=by_theta[0],
+            d_logdet_x=by_theta[1],
+            d_pwrss=by_theta[2],
         )
 
     def profiled_hessian(self, theta: Array, *, reml: bool, kind: InformationKind) -> Array:
@@ -167,7 +172,7 @@ class BlockedEngine:
         at, nu = self._at(theta), self._nu(reml)
         chart, point, slope = at.chart, at.point, at.slopes
         second = curvature(self._system, chart.T, point, chart.directions(), kind, reml=reml)
-        d_c = chart.pull_back(slope.pwrss) / point.pwrss
+        d_c = at.criterion.d_pwrss / point.pwrss
         bend = chart.bend(slope.profiled(nu, point.pwrss, reml))
         return second.logdet + nu * (second.pwrss / point.pwrss - np.outer(d_c, d_c)) + bend
 
@@ -190,7 +195,7 @@ class BlockedEngine:
         if kind != "observed":
             score = tuple(0.0 * G for G in score)
         by_theta = curvature(system, chart.T, point, chart.directions(), kind, reml=reml)
-        in_theta = by_theta.unprofiled(chart.pull_back(d_pwrss), point.pwrss, nu)
+        in_theta = by_theta.unprofiled(chart.pull_back(d_pwrss)[0], point.pwrss, nu)
         in_theta[:-1, :-1] += chart.bend(score)
         linear = chart.linear_directions()
         by_element = curvature(system, chart.T, point, linear, kind, reml=reml)

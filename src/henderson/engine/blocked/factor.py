@@ -91,7 +91,8 @@ class Factor:
 
     def gram(self, left: tuple[tuple[Array, ...], Array], right: tuple[tuple[Array, ...], Array]) -> Array:
         """M'Z (Z'Z + S^-1)^-1 Z'N from reduced columns: what V^-1 takes away from M'N."""
-        total = left[1] @ self.core.C @ right[1].T
+        m = left[1].shape[0], right[1].shape[0]
+        total = left[1] @ self.core.C @ right[1].T if self.plan.n_core else np.zeros(m)
         for stage, a, b in zip(self.stages, left[0], right[0], strict=True):
             W = np.einsum("abl,mbl->mal", stage.C0, b)
             total = total + a.reshape(a.shape[0], -1) @ W.reshape(W.shape[0], -1).T
@@ -197,6 +198,9 @@ def spread(factor: Factor) -> Spread:
     across_core: list[Array] = [np.empty(0)] * n_chain
     for k in reversed(range(n_chain)):
         stage = factor.stages[k]
+        if not stage.up and stage.fill is None:
+            C[k], G[k] = stage.C0, multiply(stage.J, stage.A).sum(axis=2)
+            continue
         l = stage.A.shape[2]
         X_up: dict[int, Array] = {}
         for u in stage.up:

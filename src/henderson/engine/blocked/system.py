@@ -46,11 +46,12 @@ class Point:
     @property
     def logdet_x(self) -> float:
         """log|Q'V^-1 Q|."""
-        return 2.0 * float(np.log(np.diag(np.linalg.cholesky(self.XVX))).sum())
+        return float(np.linalg.slogdet(self.XVX)[1])
 
     def contrast(self, values: Array) -> Array:
         """Of arrays for the columns [Q y], those of y - Q beta: (p + 1, q, l) to (q, l)."""
-        return np.asarray(values[-1] - np.tensordot(self.beta, values[:-1], axes=1))
+        taken = self.beta @ values[:-1].reshape(self.beta.size, -1)
+        return np.asarray(values[-1] - taken.reshape(values.shape[1:]))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
