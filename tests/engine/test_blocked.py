@@ -48,20 +48,23 @@ class TestCompiledKernels(EngineContract):
 def places_of(rng, levels, n_core, q):
     rows = [np.sort(rng.choice(n_core, size=rng.integers(0, n_core), replace=False)) for _ in range(levels)]
     indptr = np.cumsum([0, *(r.size for r in rows)]).astype(np.intp)
-    return indptr, np.concatenate(rows).astype(np.intp), rng.normal(size=(q, indptr[-1]))
+    columns = np.concatenate(rows).astype(np.intp)
+    row = np.repeat(np.arange(levels), np.diff(indptr))
+    return (indptr, columns, row, np.argsort(columns, kind="stable")), rng.normal(size=(q, indptr[-1]))
 
 
 @pytest.mark.parametrize("q", [1, 2, 3])
 def test_kernels_against_numpy(q):
     rng = np.random.default_rng(q)
-    indptr, columns, R = places_of(rng, 6, 9, q)
+    index, R = places_of(rng, 6, 9, q)
+    indptr, columns = index[:2]
     W = rng.normal(size=R.shape)
     C = rng.normal(size=(9, 9))
     C = C + C.T
     filled = np.zeros((9, 9))
-    scatter.subtract_products(filled, indptr, columns, W, R)
-    gathered = scatter.gather_products(np.tril(C), indptr, columns, R)
-    half = scatter.quadratic_forms(np.tril(C), indptr, columns, R)
+    scatter.subtract_products(filled, *index, W, R)
+    gathered = scatter.gather_products(C, *index, R)
+    half = scatter.quadratic_forms(np.tril(C), *index, R)
     expected = np.zeros((9, 9))
     for i in range(6):
         own = slice(indptr[i], indptr[i + 1])
@@ -70,7 +73,9 @@ def test_kernels_against_numpy(q):
         close(gathered[:, own], R[:, own] @ C[np.ix_(at, at)])
         close(half[:, :, i] + half[:, :, i].T, R[:, own] @ C[np.ix_(at, at)] @ R[:, own].T)
     close(filled, np.tril(expected))
-    close(scatter.mirrored(np.tril(C)), C)
+    mirrored = np.tril(C)
+    scatter.mirror_lower(mirrored)
+    close(mirrored, C)
 
 
 def term(label, codes, q=1):

@@ -110,16 +110,16 @@ def factor_core(
     T: tuple[NDArray[np.float64], ...],
     dS: tuple[NDArray[np.float64] | None, ...],
 ) -> Core:
-    """Condition the core on its records; only the lower triangle of A need be right."""
+    """Condition the core on its records; only the lower triangle of A need be right, and it is overwritten."""
     N = plan.n_core
     if N == 0:
         empty = np.zeros((0, 0))
         return Core(empty, empty, (), 0.0)
-    a = mirror(A.real if np.iscomplexobj(A) else A)
-    omega = _scale(plan, T, a.copy())
+    a = mirror(np.ascontiguousarray(A.real))
+    omega = _congruence(plan, T, a.copy())
     omega[np.diag_indices(N)] += 1.0
     inverse, log = _inverse(omega)
-    C = _scale(plan, tuple(t.T for t in T), inverse)
+    C = _congruence(plan, tuple(t.T for t in T), inverse)
     if not np.iscomplexobj(A) and all(d is None for d in dS):
         return Core(a, C, T, log)
     dA = mirror(np.ascontiguousarray(A.imag)) if np.iscomplexobj(A) else np.zeros_like(a)
@@ -146,7 +146,7 @@ def fill_core(core: Array, places: CorePlaces, C0: Array, fill: Array) -> Array:
     from henderson.linalg.scatter import subtract_products
 
     out = core.astype(np.result_type(core, W))
-    subtract_products(out, places.indptr, places.column, W, fill.astype(W.dtype, copy=False))
+    subtract_products(out, *_index(places), W, fill.astype(W.dtype, copy=False))
     return out
 
 
@@ -159,7 +159,7 @@ def gather_core(C: Array, places: CorePlaces, fill: Array) -> Array:
         return np.asarray(wide[places.column, effect * levels + places.row])
     from henderson.linalg.scatter import gather_products
 
-    return np.asarray(gather_products(C, places.indptr, places.column, fill.astype(C.dtype, copy=False)))
+    return np.asarray(gather_products(C, *_index(places), fill.astype(C.dtype, copy=False)))
 
 
 def quadratic_core(C: Array, places: CorePlaces, fill: Array) -> Array:
@@ -172,17 +172,24 @@ def quadratic_core(C: Array, places: CorePlaces, fill: Array) -> Array:
         return np.asarray(np.einsum("nal,nbl->abl", *halves))
     from henderson.linalg.scatter import quadratic_forms
 
-    half = quadratic_forms(C, places.indptr, places.column, fill.astype(C.dtype, copy=False))
+    half = quadratic_forms(C, *_index(places), fill.astype(C.dtype, copy=False))
     return np.asarray(half + half.transpose(1, 0, 2))
 
 
 def mirror(A: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The symmetric matrix whose lower triangle is A's."""
+    """Copy the lower triangle of A to the upper one, in place."""
     if A.shape[0] <= DENSE_MIRROR:
-        return np.tril(A) + np.tril(A, -1).T
-    from henderson.linalg.scatter import mirrored
+        upper = np.triu_indices(A.shape[0], 1)
+        A[upper] = A.T[upper]
+        return A
+    from henderson.linalg.scatter import mirror_lower
 
-    return np.asarray(mirrored(A))
+    mirror_lower(A)
+    return A
+
+
+def _index(places: CorePlaces) -> tuple[NDArray[np.intp], ...]:
+    return places.indptr, places.column, places.row, places.by_column
 
 
 def _is_small(core: Array, q: int, levels: int) -> bool:
@@ -198,19 +205,21 @@ def _widen(places: CorePlaces, values: Array, n_core: int, levels: int) -> Array
     return wide
 
 
-def _scale(plan: Plan, T: tuple[NDArray[np.float64], ...], A: NDArray[np.float64]) -> NDArray[np.float64]:
-    """T'A T, with T repeated for each level of each core block; A is overwritten."""
-    N = A.shape[0]
+def _congruence(plan: Plan, T: tuple[NDArray[np.float64], ...], A: NDArray[np.float64]) -> NDArray[np.float64]:
+    """T'A T, with T repeated for each level of each core block; A is overwritten.
+
+    T is triangular, so that each part can be overwritten once those that need it are done.
+    """
     for block, start, t in zip(plan.core, plan.offsets[:-1], T, strict=True):
-        own = slice(start, start + block.l * block.q)
-        if block.q == 1:
-            A[own] *= t[0, 0]
-            A[:, own] *= t[0, 0]
-        else:
-            A[own] = (t.T @ A[own].reshape(block.q, -1)).reshape(-1, N)
-            sides = A[:, own].copy().reshape(N, block.q, block.l)
-            for a in range(block.q):
-                A[:, start + a * block.l : start + (a + 1) * block.l] = np.einsum("nbl,b->nl", sides, t[:, a])
+        parts = [slice(start + a * block.l, start + (a + 1) * block.l) for a in range(block.q)]
+        order = reversed(range(block.q)) if np.triu(t, 1).any() else range(block.q)
+        for a in order:
+            for side in (A, A.T):
+                side[parts[a]] *= t[a, a]
+            for b in range(block.q):
+                if b != a and t[b, a] != 0.0:
+                    for side in (A, A.T):
+                        side[parts[a]] += t[b, a] * side[parts[b]]
     return A
 
 

@@ -142,6 +142,7 @@ class BlockedEngine:
     def _at(self, theta: Array) -> _State:
         theta = np.asarray(theta, dtype=np.float64)
         if self._last is None or not np.array_equal(self._last.theta, theta):
+            self._last = None  # its dense matrices make room for the next ones
             chart = make_chart(self.model, self._designs.plan, self._designs.scales, theta)
             point = self._system.at(chart.T)
             within = spread(point.factor)

@@ -59,6 +59,8 @@ class CorePlaces:
         Places ``indptr[i] : indptr[i + 1]`` belong to level i.
     row, column : ndarray, shape (nnz,)
         Level and core effect of each place, sorted by level, then effect.
+    by_column : ndarray, shape (nnz,)
+        The places in order of their core effect.
     of_record : tuple of ndarray, shape (n,)
         For each core block, the place in ``group`` order of each record: see `group`.
     group : tuple of ndarray, shape (q_u, n_pairs)
@@ -68,6 +70,7 @@ class CorePlaces:
     indptr: Index
     row: Index
     column: Index
+    by_column: Index
     of_record: tuple[Index, ...]
     group: tuple[Index, ...]
 
@@ -207,7 +210,8 @@ def _core_places(block: Block, core: tuple[Block, ...], offsets: tuple[int, ...]
     group = tuple(rank[s:e].reshape(shape) for s, e, shape in zip(ends[:-1], ends[1:], shapes, strict=True))
     row, column = row[order], column[order]
     indptr = np.searchsorted(row, np.arange(block.l + 1)).astype(np.intp)
-    return CorePlaces(indptr, row, column, tuple(of_record), group)
+    by_column = np.argsort(column, kind="stable").astype(np.intp, copy=False)
+    return CorePlaces(indptr, row, column, by_column, tuple(of_record), group)
 
 
 def _find(places: CorePlaces, row: Index, column: Index, n_core: int) -> Index:
