@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import henderson as hd
+from henderson.fit import Control
 from reference import design_arguments, lmer_models, load_dataset, load_model, needs_lmer_reference
 
 pytestmark = needs_lmer_reference
@@ -61,7 +62,18 @@ def test_reference(model):
     assert not fit.is_singular()
     np.testing.assert_allclose(fit.se, se, rtol=1e-5)
     np.testing.assert_allclose(fit.theta, stored["theta"], rtol=1e-5, atol=1e-5)
-    check_modes(fit, stored)
+    if fit.criterion > optimum["objective"] - 1e-8:
+        check_modes(fit, stored)
+    else:
+        # The stored fit stops short of the optimum by more than its modes are compared to
+        again = hd.lmer(
+            stored["formula"],
+            load_dataset(stored["dataset"]),
+            REML=stored["REML"],
+            start=stored["theta"],
+            control=Control(max_iterations=0),
+        )
+        check_modes(again, stored)
 
 
 def check_modes(fit, stored):

@@ -37,8 +37,8 @@ class Covariance(Protocol):
         """First (n_theta, q, q) and second (n_theta, n_theta, q, q) derivatives of T."""
         ...
 
-    def start(self, scale: Array) -> Array:
-        """A theta whose T is comparable to ``inv(scale)``, where Z inv(scale) has orthonormal columns."""
+    def nearest(self, T: Array) -> Array:
+        """The theta whose factor is, or comes near, a given nonsingular lower-triangular T."""
         ...
 
     def preconditioner(self, scale: Array) -> Array:
@@ -89,9 +89,9 @@ class Unstructured:
         """First derivatives are unit matrices; the second vanish."""
         return _unit_derivatives(self.q)
 
-    def start(self, scale: Array) -> Array:
-        """Theta of T = inv(scale): effects of the same size as the residual."""
-        return self.preconditioner(scale) @ np.eye(self.q)[_lower_triangle(self.q)]
+    def nearest(self, T: Array) -> Array:
+        """The lower triangle of T."""
+        return np.asarray(T[_lower_triangle(self.q)])
 
     def preconditioner(self, scale: Array) -> Array:
         """T = inv(scale) T~ for the T~ that belongs to orthonormal columns."""

@@ -104,9 +104,9 @@ def minimise(objective: Objective, start: Array, control: Control) -> Optimum:
     """Trust-region Newton method with the subproblem solved exactly.
 
     The Hessian is the average information plus a secant correction of rank one (as in Dennis, Gay & Welsch
-    1981, ACM TOMS 7:348). Where the search was not smooth and the exact Hessian is cheap, that one takes over,
-    and the optimum is confirmed with it. Steps: Nocedal & Wright (2006), Numerical Optimization, algorithms 4.1 and 4.3. Negative
-    curvature is followed, so that a saddle such as a variance started at zero is left.
+    1981, ACM TOMS 7:348). Where the search was not smooth and the exact Hessian is cheap, that one takes
+    over, and the optimum is confirmed with it. Steps: Nocedal & Wright (2006), Numerical Optimization,
+    algorithms 4.1 and 4.3. Negative curvature is followed, so that a saddle is left.
     """
     x = np.asarray(start, dtype=np.float64)
     f, g = objective.value_and_gradient(x)

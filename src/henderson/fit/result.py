@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -48,7 +48,7 @@ class TermModes:
 
     group: str
     names: tuple[str, ...]
-    levels: tuple[str, ...]
+    levels: Sequence[str]
     theta: Array
     theta_names: tuple[str, ...]
     T: Array
@@ -262,7 +262,9 @@ class LmerResult:
             terms = [t for t in self._e.terms if t.group == group]
             columns = [name for t in terms for name in t.names]
             values = np.hstack([t.b for t in terms])
-            tables[group] = pd.DataFrame(values, index=pd.Index(terms[0].levels, name=group), columns=columns)
+            tables[group] = pd.DataFrame(
+                values, index=pd.Index(list(terms[0].levels), name=group), columns=columns
+            )
             if cond_var:
                 variances[group] = [t.cond_var for t in terms]
         return RandomEffects(tables, variances)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -24,7 +25,7 @@ class RandomDesign:
         Names of the effects, such as ``("(Intercept)", "Days")``.
     codes : ndarray of int64, shape (n,)
         Level of each row, 0 to ``len(levels) - 1``; only levels that occur.
-    levels : tuple of str, length l
+    levels : sequence of str, length l
         Labels of the levels, in the factor's own order.
     z : ndarray of float64, shape (n, q)
         The numbers that multiply the level's effects in each row.
@@ -33,7 +34,7 @@ class RandomDesign:
     group: str
     names: tuple[str, ...]
     codes: NDArray[np.int64]
-    levels: tuple[str, ...]
+    levels: Sequence[str]
     z: NDArray[np.float64]
 
 

@@ -30,8 +30,8 @@ class Grouping:
     """
 
     group: Group
-    levels: tuple[str, ...]
-    atom_levels: tuple[tuple[str, ...], ...]
+    levels: Sequence[str]
+    atom_levels: tuple[Sequence[str], ...]
     combinations: tuple[IntArray, ...]
 
     @classmethod

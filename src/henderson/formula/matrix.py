@@ -62,7 +62,7 @@ class Variable:
             )
         kind = contrast if contrast is not None else "poly" if column.ordered else "treatment"
         matrix, suffixes = contrast_matrix(kind, column.levels, name)
-        return cls(node, name, column.levels, matrix, suffixes)
+        return cls(node, name, tuple(column.levels), matrix, suffixes)
 
     @property
     def is_factor(self) -> bool:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,7 +46,7 @@ class FactorColumn:
     ----------
     codes : ndarray of int64, shape (n,)
         Position in `levels`; -1 where missing.
-    levels : tuple of str
+    levels : sequence of str
     ordered : bool
         Coded by polynomials, as R's ordered factors.
     logical : bool
@@ -52,7 +54,7 @@ class FactorColumn:
     """
 
     codes: IntArray
-    levels: tuple[str, ...]
+    levels: Sequence[str]
     ordered: bool = False
     logical: bool = False
 
@@ -83,7 +85,7 @@ class FactorColumn:
         """The label of every row, None where missing."""
         return np.array([*self.levels, None], dtype=object)[self.codes]
 
-    def recode(self, levels: tuple[str, ...]) -> IntArray:
+    def recode(self, levels: Sequence[str]) -> IntArray:
         """Codes of the rows among other levels: -1 for those that are not there, or missing."""
         if levels == self.levels:
             return self.codes
@@ -135,15 +137,52 @@ def masked_numbers(values: NDArray[Any], missing: Mask) -> NumericColumn:
     return NumericColumn(values, missing)
 
 
-def level_labels(values: NDArray[Any]) -> tuple[str, ...]:
-    """Labels of levels: whole numbers without a decimal point, others with up to 15 digits.
+class Labels(Sequence[str]):
+    """Labels of levels that were numbers, made when they are first read.
 
-    >>> level_labels(np.array([1.0, 2.5]))
+    Whole numbers stand without a decimal point, others with up to 15 digits. A factor with 100,000 levels
+    is fitted without one of them.
+
+    Examples
+    --------
+    >>> Labels(np.array([1.0, 2.5]))
     ('1', '2.5')
     """
-    listed = values.tolist()
-    plain = set(map(type, listed)) <= {str, int}
-    return tuple(map(str if plain else _label, listed))
+
+    def __init__(self, values: NDArray[Any]) -> None:
+        self._values = values
+
+    @cached_property
+    def _strings(self) -> tuple[str, ...]:
+        listed = self._values.tolist()
+        plain = set(map(type, listed)) <= {str, int}
+        return tuple(map(str if plain else _label, listed))
+
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> tuple[str, ...]: ...
+
+    def __getitem__(self, index: int | slice) -> str | tuple[str, ...]:
+        return self._strings[index]
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Sequence):
+            return NotImplemented
+        return len(self) == len(other) and self._strings == tuple(other)
+
+    def __hash__(self) -> int:
+        return hash(self._strings)
+
+    def __repr__(self) -> str:
+        return repr(self._strings)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"_values": self._values}
 
 
 def _label(value: Any) -> str:
@@ -175,10 +214,10 @@ def as_factor(column: Column) -> FactorColumn:
     values = column.values
     if column.missing is None:
         codes, found = factorise(values)
-        return FactorColumn(codes, level_labels(found))
+        return FactorColumn(codes, Labels(found))
     codes = np.full(len(values), -1, dtype=np.int64)
     codes[~column.missing], found = factorise(values[~column.missing])
-    return FactorColumn(codes, level_labels(found))
+    return FactorColumn(codes, Labels(found))
 
 
 def factorise(values: NDArray[Any]) -> tuple[IntArray, NDArray[Any]]:

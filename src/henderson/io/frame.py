@@ -14,7 +14,7 @@ from henderson.errors import DataError
 from henderson.io.columns import (
     Column,
     FactorColumn,
-    level_labels,
+    Labels,
     logical_column,
     masked_numbers,
     numeric_column,
@@ -225,7 +225,7 @@ def _from_pandas(values: Any, name: str) -> Column:
         return _from_numpy(values.to_numpy(), name)
     if isinstance(dtype, pd.CategoricalDtype):
         held: Any = values.array if isinstance(values, pd.Series | pd.Index) else values
-        levels = level_labels(held.categories.to_numpy())
+        levels = Labels(held.categories.to_numpy())
         return FactorColumn(held.codes.astype(np.int64), levels, bool(held.ordered))
     if isinstance(dtype, pd.StringDtype):
         return string_column(values)
@@ -302,5 +302,5 @@ def _from_arrow_dictionary(series: Any) -> FactorColumn:
     if isinstance(array, pa.ChunkedArray):
         array = array.chunk(0)
     codes = array.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
-    levels = level_labels(np.asarray(array.dictionary.to_pylist(), dtype=object))
+    levels = Labels(np.asarray(array.dictionary.to_pylist(), dtype=object))
     return FactorColumn(codes, levels, bool(series.type.ordered))

@@ -37,9 +37,7 @@ def subtract_products(
 
 
 @njit(cache=True)
-def gather_products(
-    C: Array, indptr: Index, columns: Index, row: Index, by_column: Index, R: Array
-) -> Array:
+def gather_products(C: Array, indptr: Index, columns: Index, row: Index, by_column: Index, R: Array) -> Array:
     """X[:, s] = sum over the places t of the same level of R[:, t] C[columns[t], columns[s]]."""
     X = np.zeros_like(R)
     q = R.shape[0]

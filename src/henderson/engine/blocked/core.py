@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-from henderson.engine.blocked.plan import CorePlaces, Plan
+from henderson.engine.blocked.plan import CorePlaces, Index, Plan
 from henderson.linalg import levelwise
 from henderson.linalg.levelwise import Array, multiply
 
@@ -110,7 +111,7 @@ def factor_core(
     T: tuple[NDArray[np.float64], ...],
     dS: tuple[NDArray[np.float64] | None, ...],
 ) -> Core:
-    """Condition the core on its records; only the lower triangle of A need be right, and it is overwritten."""
+    """Condition the core on its records; only the lower triangle of A need be right; A is overwritten."""
     N = plan.n_core
     if N == 0:
         empty = np.zeros((0, 0))
@@ -179,8 +180,7 @@ def quadratic_core(C: Array, places: CorePlaces, fill: Array) -> Array:
 def mirror(A: NDArray[np.float64]) -> NDArray[np.float64]:
     """Copy the lower triangle of A to the upper one, in place."""
     if A.shape[0] <= DENSE_MIRROR:
-        upper = np.triu_indices(A.shape[0], 1)
-        A[upper] = A.T[upper]
+        np.copyto(A, A.T, where=_above_diagonal(A.shape[0]))
         return A
     from henderson.linalg.scatter import mirror_lower
 
@@ -188,7 +188,12 @@ def mirror(A: NDArray[np.float64]) -> NDArray[np.float64]:
     return A
 
 
-def _index(places: CorePlaces) -> tuple[NDArray[np.intp], ...]:
+@cache
+def _above_diagonal(n: int) -> NDArray[np.bool_]:
+    return ~np.tri(n, dtype=np.bool_)
+
+
+def _index(places: CorePlaces) -> tuple[Index, Index, Index, Index]:
     return places.indptr, places.column, places.row, places.by_column
 
 
@@ -205,7 +210,9 @@ def _widen(places: CorePlaces, values: Array, n_core: int, levels: int) -> Array
     return wide
 
 
-def _congruence(plan: Plan, T: tuple[NDArray[np.float64], ...], A: NDArray[np.float64]) -> NDArray[np.float64]:
+def _congruence(
+    plan: Plan, T: tuple[NDArray[np.float64], ...], A: NDArray[np.float64]
+) -> NDArray[np.float64]:
     """T'A T, with T repeated for each level of each core block; A is overwritten.
 
     T is triangular, so that each part can be overwritten once those that need it are done.

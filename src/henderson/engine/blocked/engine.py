@@ -14,6 +14,7 @@ from henderson.engine.blocked.curvature import along, curvature, to_absolute
 from henderson.engine.blocked.factor import Spread, spread
 from henderson.engine.blocked.moments import RandomMoments, by_blocks, column_moments, random_moments
 from henderson.engine.blocked.plan import Plan, make_plan
+from henderson.engine.blocked.start import moment_start
 from henderson.engine.blocked.system import Point, Slopes, System, gradients
 from henderson.engine.protocol import Criterion, Information, InformationKind, Solution, TermSolution
 from henderson.errors import ModelNotSupportedError
@@ -133,9 +134,16 @@ class BlockedEngine:
         return M
 
     def start(self) -> Array:
-        """Theta with effects as large as the residual in the orthonormal basis of each Z."""
-        pairs = zip(self.model.terms, self._designs.scales, strict=True)
-        return np.concatenate([term.covariance.start(scale) for term, scale in pairs])
+        """Theta of the variance components by the method of moments."""
+        plan, system = self._designs.plan, self._system
+        S = moment_start(plan, system.random, system.columns, system.gram[-1, -1], system.n - system.p)
+        theta = np.empty(self.model.n_theta)
+        parts = self.model.theta_slices()
+        for block, relative in zip(plan.blocks, S, strict=True):
+            for i, columns in zip(block.terms, block.columns, strict=True):
+                T = np.linalg.solve(self._designs.scales[i], np.linalg.cholesky(relative[columns, columns]))
+                theta[parts[i]] = self.model.terms[i].covariance.nearest(T)
+        return theta
 
     # -- one theta -------------------------------------------------------------------------------------
 
@@ -147,7 +155,9 @@ class BlockedEngine:
             point = self._system.at(chart.T)
             within = spread(point.factor)
             slopes = gradients(point, within)
-            self._last = _State(theta.copy(), chart, point, within, slopes, self._criterion(chart, point, slopes))
+            self._last = _State(
+                theta.copy(), chart, point, within, slopes, self._criterion(chart, point, slopes)
+            )
         return self._last
 
     def criterion(self, theta: Array) -> Criterion:

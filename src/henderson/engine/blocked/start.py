@@ -1,0 +1,114 @@
+"""Where to start the search: variance components by the method of moments.
+
+Every level's effects are estimated alone, b_i = (Z_i'Z_i + I)^-1 Z_i'r from the least-squares residual r of
+the response; the sums of b_i b_i' over the levels of each factor and r'r are set equal to their expectations,
+which are linear in the variance components. This is MINQUE (Rao 1972, J. Am. Stat. Assoc. 67:112) with
+the other factors left out of the weights, so that one pass over the cross-products suffices.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from henderson.engine.blocked.moments import ColumnMoments, RandomMoments
+from henderson.engine.blocked.plan import Plan
+from henderson.linalg.levelwise import multiply
+
+Array = NDArray[np.float64]
+#: Relative covariances are kept between these eigenvalues, in the orthonormal basis of the design.
+SMALLEST, LARGEST = 1e-2, 1e4
+#: The residual takes at least this part of the mean square.
+LEAST_RESIDUAL = 1e-3
+
+
+def moment_start(
+    plan: Plan, random: RandomMoments, columns: ColumnMoments, rss: float, df: int
+) -> tuple[Array, ...]:
+    """S~ of each block of the plan, relative to sigma^2; positive definite.
+
+    Parameters
+    ----------
+    plan, random, columns
+        The model; the last of the columns is the least-squares residual of the response.
+    rss : float
+        Its sum of squares.
+    df : int
+        Its degrees of freedom, n - p.
+    """
+    A = [*random.diagonal, *_core_diagonal(plan, random.core)]
+    r = [*(c[-1] for c in columns.chain), *_core_effects(plan, columns.core[-1])]
+    H = [np.asarray(np.linalg.inv(a.transpose(2, 0, 1) + np.eye(a.shape[0])).transpose(1, 2, 0)) for a in A]
+    unknowns = [(k, i, j) for k, b in enumerate(plan.blocks) for j in range(b.q) for i in range(j, b.q)]
+    size = len(unknowns) + 1
+    M, right = np.zeros((size, size)), np.zeros(size)
+    for x, (k, i, j) in enumerate(unknowns):
+        b = np.einsum("abl,bl->al", H[k], r[k])
+        right[x] = b[i] @ b[j]
+        M[x, -1] = multiply(multiply(H[k], A[k]), H[k])[i, j].sum()
+        M[-1, x] = A[k][i, j].sum() * (1.0 if i == j else 2.0)
+    right[-1], M[-1, -1] = rss, df
+    for (k, t), W in _spreads(plan, random, A, H).items():
+        for x, (kx, i, j) in enumerate(unknowns):
+            for y, (ky, c, d) in enumerate(unknowns):
+                if (kx, ky) == (k, t):
+                    M[x, y] += W[i, j, c, d] + (W[i, j, d, c] if c != d else 0.0)
+    scale = np.sqrt(np.abs(np.diag(M)))
+    scale[scale == 0.0] = 1.0
+    v = np.linalg.lstsq(M / np.outer(scale, scale), right / scale, rcond=1e-8)[0] / scale
+    sigma2 = max(float(v[-1]), LEAST_RESIDUAL * rss / df)
+    out = tuple(np.zeros((b.q, b.q)) for b in plan.blocks)
+    for value, (k, i, j) in zip(v, unknowns, strict=False):
+        out[k][i, j] = out[k][j, i] = value / sigma2
+    return tuple(_between(S) for S in out)
+
+
+def _between(S: Array) -> Array:
+    w, V = np.linalg.eigh(S)
+    return np.asarray((V * np.clip(w, SMALLEST, LARGEST)) @ V.T)
+
+
+def _spreads(
+    plan: Plan, random: RandomMoments, A: list[Array], H: list[Array]
+) -> dict[tuple[int, int], Array]:
+    """W[a, b, c, d] = sum over pairs of levels of B[a, c] B[b, d], B = H_i Z_i'Z_j, by pair of blocks."""
+    n_chain = len(plan.chain)
+    out = {(k, k): _square(multiply(H[k], A[k])) for k in range(len(plan.blocks))}
+    for (k, t), R in random.cross.items():
+        out[t, k] = _square(multiply(H[t][:, :, plan.parent[k, t]], R))
+        out[k, t] = _square(multiply(H[k], R.transpose(1, 0, 2)))
+    for k, where in enumerate(plan.places):
+        for u, group in enumerate(where.group):
+            R = random.places[k][:, group]
+            level = (where.column[group[0]] - plan.offsets[u]) % plan.core[u].l
+            out[k, n_chain + u] = _square(multiply(H[k][:, :, where.row[group[0]]], R))
+            out[n_chain + u, k] = _square(multiply(H[n_chain + u][:, :, level], R.transpose(1, 0, 2)))
+    for u, b in enumerate(plan.core):
+        for v, c in enumerate(plan.core):
+            if u != v:
+                own = random.core[
+                    plan.offsets[u] : plan.offsets[u + 1], plan.offsets[v] : plan.offsets[v + 1]
+                ]
+                B = np.einsum("abl,blcm->aclm", H[n_chain + u], own.reshape(b.q, b.l, c.q, c.l))
+                out[n_chain + u, n_chain + v] = _square(B.reshape(b.q, c.q, -1))
+    return out
+
+
+def _square(B: Array) -> Array:
+    q, p, _ = B.shape
+    flat = B.reshape(q * p, -1)
+    return np.asarray((flat @ flat.T).reshape(q, p, q, p).transpose(0, 2, 1, 3))
+
+
+def _core_diagonal(plan: Plan, core: Array) -> list[Array]:
+    effects = [_effects(plan, u) for u in range(len(plan.core))]
+    return [core[e[:, None], e[None, :]] for e in effects]
+
+
+def _core_effects(plan: Plan, values: Array) -> list[Array]:
+    return [values[_effects(plan, u)] for u in range(len(plan.core))]
+
+
+def _effects(plan: Plan, u: int) -> NDArray[np.intp]:
+    block = plan.core[u]
+    return plan.offsets[u] + np.arange(block.q * block.l, dtype=np.intp).reshape(block.q, block.l)
