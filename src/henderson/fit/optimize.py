@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 #: Relative size of rounding in the criterion.
 NOISE = 1e-12
+#: Below this decrement one more Newton step would change nothing.
+POLISHED = 1e-16
 #: A step is taken if the criterion falls by at least this part of what was predicted.
 MINIMUM_RATIO = 1e-4
 #: After this many evaluations the exact Hessian is used even where it is dear.
@@ -165,7 +167,7 @@ def minimise(objective: Objective, start: Array, control: Control) -> Optimum:
                 if decrement < 1.0:
                     correction = _secant(H, correction, step, change)
                     H = H + correction
-    if objective.exact_is_cheap and status == "converged":
+    if objective.exact_is_cheap and status == "converged" and decrement > POLISHED:
         # One Newton step more puts theta at the limit of its precision.
         w, V = np.linalg.eigh(H)
         polished = x + _trust_step(w, V, g, radius)

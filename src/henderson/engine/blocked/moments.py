@@ -100,7 +100,7 @@ def by_blocks(plan: Plan, values: list[Array]) -> ColumnMoments:
     """Sort (m, q, l) arrays, one per block of the plan, into chain and core."""
     n_chain, m = len(plan.chain), values[0].shape[0]
     core = [e.reshape(m, -1) for e in values[n_chain:]]
-    return ColumnMoments(tuple(values[:n_chain]), np.hstack([np.zeros((m, 0)), *core]))
+    return ColumnMoments(tuple(values[:n_chain]), np.hstack(core) if core else np.zeros((m, 0)))
 
 
 def of_effects(plan: Plan, moments: RandomMoments, x: list[Array]) -> ColumnMoments:
