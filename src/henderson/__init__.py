@@ -7,18 +7,21 @@ from henderson.errors import DataError, FormulaError, HendersonError, ModelNotSu
 
 if TYPE_CHECKING:
     from henderson.association import lmer_variants
-    from henderson.fit import LmerResult, lmer
+    from henderson.fit import Control, LmerResult, lmer
     from henderson.genotype import genotype_coding, standardise
+    from henderson.io.examples import example_data
 
 __version__ = "0.1.0.dev0"
 
 __all__ = [
+    "Control",
     "DataError",
     "FormulaError",
     "HendersonError",
     "LmerResult",
     "ModelNotSupportedError",
     "__version__",
+    "example_data",
     "genotype_coding",
     "lmer",
     "lmer_variants",
@@ -27,7 +30,9 @@ __all__ = [
 
 # Loaded when first asked for, so that `import henderson` costs next to nothing.
 _HOME = {
+    "Control": "henderson.fit",
     "LmerResult": "henderson.fit",
+    "example_data": "henderson.io.examples",
     "genotype_coding": "henderson.genotype",
     "lmer": "henderson.fit",
     "lmer_variants": "henderson.association",

@@ -11,8 +11,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from henderson.covariance import Unstructured
 from henderson.errors import DataError
+from henderson.fit.estimates import gather
 from henderson.fit.optimize import Control
-from henderson.fit.result import LmerResult, make_result
+from henderson.fit.result import LmerResult
 from henderson.fit.solve import Fitted, choose_engine, solve
 from henderson.formula import Design, build_design
 from henderson.linalg.pivoting import independent_columns, triangular_factor
@@ -120,7 +121,7 @@ def fit_formula(
     fitted = solve(choose_engine(_model(design, kept)), reml=REML, start=start, control=control)
     notices = (*design.notices, *_rank_notice(design, kept), *_optimum_notice(fitted))
     pad = columns.get("na_action") == "exclude"
-    return make_result(design, kept, fitted, data=data, pad=pad, notices=notices)
+    return LmerResult(gather(design, kept, fitted, pad=pad, notices=notices), fitted, data)
 
 
 def _full_rank(design: Design) -> NDArray[np.intp]:

@@ -1,9 +1,9 @@
 """Where to start the search: variance components by the method of moments.
 
 Every level's effects are estimated alone, b_i = (Z_i'Z_i + I)^-1 Z_i'r from the least-squares residual r of
-the response; the sums of b_i b_i' over the levels of each factor and r'r are set equal to their expectations,
-which are linear in the variance components. This is MINQUE (Rao 1972, J. Am. Stat. Assoc. 67:112) with
-the other factors left out of the weights, so that one pass over the cross-products suffices.
+the response; the sums of b_i b_i' over the levels of each factor and r'r are set equal to their
+expectations, which are linear in the variance components. This is MINQUE (Rao 1972, J. Am. Stat. Assoc.
+67:112) with the other factors left out of the weights, so that one pass over the cross-products suffices.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from henderson.engine.blocked.moments import ColumnMoments, RandomMoments
-from henderson.engine.blocked.plan import Plan
+from henderson.engine.blocked.plan import Index, Plan
 from henderson.linalg.levelwise import multiply
 
 Array = NDArray[np.float64]
@@ -37,18 +37,20 @@ def moment_start(
         Its degrees of freedom, n - p.
     """
     A = [*random.diagonal, *_core_diagonal(plan, random.core)]
-    r = [*(c[-1] for c in columns.chain), *_core_effects(plan, columns.core[-1])]
+    C = [*columns.chain, *_core_columns(plan, columns.core)]
     H = [np.asarray(np.linalg.inv(a.transpose(2, 0, 1) + np.eye(a.shape[0])).transpose(1, 2, 0)) for a in A]
     unknowns = [(k, i, j) for k, b in enumerate(plan.blocks) for j in range(b.q) for i in range(j, b.q)]
     size = len(unknowns) + 1
     M, right = np.zeros((size, size)), np.zeros(size)
+    # Z_i'(I - Q Q')Z_i of each level: what is left of its design beside the fixed effects
+    left = [a - np.einsum("mal,mbl->abl", c[:-1], c[:-1]) for a, c in zip(A, C, strict=True)]
     for x, (k, i, j) in enumerate(unknowns):
-        b = np.einsum("abl,bl->al", H[k], r[k])
+        b = np.einsum("abl,bl->al", H[k], C[k][-1])
         right[x] = b[i] @ b[j]
-        M[x, -1] = multiply(multiply(H[k], A[k]), H[k])[i, j].sum()
-        M[-1, x] = A[k][i, j].sum() * (1.0 if i == j else 2.0)
+        M[x, -1] = multiply(multiply(H[k], left[k]), H[k])[i, j].sum()
+        M[-1, x] = left[k][i, j].sum() * (1.0 if i == j else 2.0)
     right[-1], M[-1, -1] = rss, df
-    for (k, t), W in _spreads(plan, random, A, H).items():
+    for (k, t), W in _spreads(plan, random, A, H, [c[:-1] for c in C]).items():
         for x, (kx, i, j) in enumerate(unknowns):
             for y, (ky, c, d) in enumerate(unknowns):
                 if (kx, ky) == (k, t):
@@ -69,35 +71,57 @@ def _between(S: Array) -> Array:
 
 
 def _spreads(
-    plan: Plan, random: RandomMoments, A: list[Array], H: list[Array]
+    plan: Plan, random: RandomMoments, A: list[Array], H: list[Array], Q: list[Array]
 ) -> dict[tuple[int, int], Array]:
-    """W[a, b, c, d] = sum over pairs of levels of B[a, c] B[b, d], B = H_i Z_i'Z_j, by pair of blocks."""
+    """W[a, b, c, d] = sum over all pairs of levels i, j of B[a, c] B[b, d], by pair of blocks.
+
+    B = H_i Z_i'(I - Q Q')Z_j: a sparse part, where the levels meet, less one of rank p.
+    """
     n_chain = len(plan.chain)
-    out = {(k, k): _square(multiply(H[k], A[k])) for k in range(len(plan.blocks))}
+    HQ = [np.einsum("abl,mbl->mal", h, q) for h, q in zip(H, Q, strict=True)]
+    every = [np.arange(b.l) for b in plan.blocks]
+    out: dict[tuple[int, int], Array] = {}
+
+    def add(k: int, t: int, R: Array, of_k: Index, of_t: Index) -> None:
+        """R (q_k, q_t, pairs) is Z_i'Z_j where level of_k of block k meets level of_t of block t."""
+        for x, y, Z, at_x, at_y in ((k, t, R, of_k, of_t), (t, k, R.transpose(1, 0, 2), of_t, of_k)):
+            B = multiply(H[x][:, :, at_x], Z)
+            N = np.zeros_like(B)
+            for hq, q in zip(HQ[x], Q[y], strict=True):
+                N += hq[:, None, at_x] * q[None, :, at_y]
+            cross = _outer(B, N)
+            G, K = _outer_columns(HQ[x]), _outer_columns(Q[y])
+            full = np.einsum("manb,mcnd->abcd", G, K)
+            out[x, y] = _outer(B, B) - cross - cross.transpose(1, 0, 3, 2) + full
+
+    for k in range(len(plan.blocks)):
+        add(k, k, A[k], every[k], every[k])
     for (k, t), R in random.cross.items():
-        out[t, k] = _square(multiply(H[t][:, :, plan.parent[k, t]], R))
-        out[k, t] = _square(multiply(H[k], R.transpose(1, 0, 2)))
+        add(k, t, R.transpose(1, 0, 2), every[k], plan.parent[k, t])
     for k, where in enumerate(plan.places):
         for u, group in enumerate(where.group):
-            R = random.places[k][:, group]
             level = (where.column[group[0]] - plan.offsets[u]) % plan.core[u].l
-            out[k, n_chain + u] = _square(multiply(H[k][:, :, where.row[group[0]]], R))
-            out[n_chain + u, k] = _square(multiply(H[n_chain + u][:, :, level], R.transpose(1, 0, 2)))
+            add(k, n_chain + u, random.places[k][:, group], where.row[group[0]], level)
     for u, b in enumerate(plan.core):
-        for v, c in enumerate(plan.core):
-            if u != v:
-                own = random.core[
-                    plan.offsets[u] : plan.offsets[u + 1], plan.offsets[v] : plan.offsets[v + 1]
-                ]
-                B = np.einsum("abl,blcm->aclm", H[n_chain + u], own.reshape(b.q, b.l, c.q, c.l))
-                out[n_chain + u, n_chain + v] = _square(B.reshape(b.q, c.q, -1))
+        for v, c in enumerate(plan.core[:u]):
+            own = random.core[plan.offsets[u] : plan.offsets[u + 1], plan.offsets[v] : plan.offsets[v + 1]]
+            R = own.reshape(b.q, b.l, c.q, c.l).transpose(0, 2, 1, 3).reshape(b.q, c.q, -1)
+            add(n_chain + u, n_chain + v, R, np.repeat(np.arange(b.l), c.l), np.tile(np.arange(c.l), b.l))
     return out
 
 
-def _square(B: Array) -> Array:
+def _outer(B: Array, N: Array) -> Array:
+    """Sum over pairs of B[a, c] N[b, d], as [a, b, c, d]."""
     q, p, _ = B.shape
-    flat = B.reshape(q * p, -1)
-    return np.asarray((flat @ flat.T).reshape(q, p, q, p).transpose(0, 2, 1, 3))
+    flat = B.reshape(q * p, -1) @ N.reshape(q * p, -1).T
+    return np.asarray(flat.reshape(q, p, q, p).transpose(0, 2, 1, 3))
+
+
+def _outer_columns(U: Array) -> Array:
+    """Sum over levels of U[m, a] U[n, b], as [m, a, n, b]; U (p, q, l)."""
+    p, q, _ = U.shape
+    flat = U.reshape(p * q, -1)
+    return np.asarray((flat @ flat.T).reshape(p, q, p, q))
 
 
 def _core_diagonal(plan: Plan, core: Array) -> list[Array]:
@@ -105,8 +129,8 @@ def _core_diagonal(plan: Plan, core: Array) -> list[Array]:
     return [core[e[:, None], e[None, :]] for e in effects]
 
 
-def _core_effects(plan: Plan, values: Array) -> list[Array]:
-    return [values[_effects(plan, u)] for u in range(len(plan.core))]
+def _core_columns(plan: Plan, values: Array) -> list[Array]:
+    return [values[:, _effects(plan, u)] for u in range(len(plan.core))]
 
 
 def _effects(plan: Plan, u: int) -> NDArray[np.intp]:
