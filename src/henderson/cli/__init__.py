@@ -61,7 +61,7 @@ def fit(
 
 @app.command
 def demo() -> None:
-    """Work through the primer: five people, three variants, two families."""
+    """Work through the primer (five people, three variants, two families) and a published experiment."""
     from rich.console import Console
 
     from henderson.report.primer import run_demo

@@ -1,4 +1,4 @@
-"""The primer: five people, three variants, two families, worked through in plain words."""
+"""The demonstration: the primer's five people in plain words, then a published experiment."""
 
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from henderson.association import lmer_variants
+from henderson.fit import lmer
 from henderson.genotype import genotype_coding, standardise
+from henderson.io.examples import example_data
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -104,6 +106,22 @@ def run_demo(console: "Console") -> None:
     console.print(_effects_table(effects))
     for sentence in _meaning(effects):
         _say(console, sentence)
+
+    _say(console, "[bold]The same on real data[/bold]")
+    _say(
+        console,
+        "Reaction times of 18 people on ten days of restricted sleep (Belenky et al. 2003). Everybody has a "
+        "level and a slowing per day of their own: both are random, and may be correlated.",
+    )
+    fit = lmer("Reaction ~ Days + (Days | Subject)", example_data("sleepstudy"))
+    console.print(str(fit), markup=False)
+    console.print()
+    _say(
+        console,
+        f"On average people slow down by {fit.fixef['Days']:.1f} ms per day (standard error "
+        f"{fit.se['Days']:.1f}); between people this differs with a standard deviation of "
+        f"{fit.varcorr['Subject'].sd[1]:.1f} ms.",
+    )
 
     _say(console, "[bold]Do it yourself[/bold]")
     console.print(
