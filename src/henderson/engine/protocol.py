@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import log, pi
+from math import inf, log, pi
 from typing import Literal, Protocol
 
 import numpy as np
@@ -58,6 +58,8 @@ class Criterion:
 
     def profiled(self, reml: bool) -> float:
         """-2 log (restricted) likelihood with sigma^2 profiled out; eqs. (34) and (41)."""
+        if self.pwrss <= 0.0:
+            return inf  # rounding has eaten the residual: not a point to stop at
         nu = self.df(reml)
         extra = self.logdet_x if reml else 0.0
         return self.logdet_v + extra + nu * (1.0 + log(2.0 * pi * self.pwrss / nu)) - self.log_weights
@@ -190,6 +192,10 @@ class Engine(Protocol):
 
     def project(self, theta: Array, M: Array) -> Array:
         """P M with P = V^-1 - V^-1 X (X'V^-1 X)^-1 X'V^-1, V relative to sigma^2."""
+        ...
+
+    def forget(self) -> None:
+        """Let go of what is kept of the last theta; it is worked out again when asked for."""
         ...
 
     def with_response(self, y: Array) -> Engine:

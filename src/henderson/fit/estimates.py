@@ -137,9 +137,13 @@ def gather(
         random_variance += solution.sigma2 * float(np.einsum("nq,nq->", zT, zT)) / model.n
     criterion = fitted.criterion
     kept_set = set(kept.tolist())
-    singular = singular_notices([(t.group, t.names, t.T) for t in terms])
+    singular = tuple(
+        notice
+        for t, term, part in zip(terms, model.terms, model.theta_slices(), strict=True)
+        for notice in singular_notices(t.group, t.names, t.T, term.covariance.factor(fitted.scaled[part]))
+    )
     padded = np.setdiff1d(np.arange(design.n_rows), design.excluded) if pad and design.excluded.size else None
-    return Estimates(
+    found = Estimates(
         formula=design.spec.formula,
         reml=fitted.reml,
         spec=design.spec,
@@ -169,3 +173,6 @@ def gather(
         optimum=fitted.optimum,
         notices=(*notices, *singular),
     )
+    for array in (found.beta, found.cov_beta, found.y, found.fitted, found.mean):
+        array.setflags(write=False)  # they are handed out as they are
+    return found

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from henderson.covariance import Unstructured
 from henderson.errors import DataError
 from henderson.fit.estimates import gather
+from henderson.fit.notices import optimum_notices
 from henderson.fit.optimize import Control
 from henderson.fit.result import LmerResult
 from henderson.fit.solve import Fitted, choose_engine, solve
@@ -32,7 +33,7 @@ def lmer(
     subset: str | ArrayLike | None = None,
     na_action: Literal["omit", "exclude", "fail"] = "omit",
     contrasts: Mapping[str, Any] | None = None,
-    start: ArrayLike | None = None,
+    start: ArrayLike | Mapping[str, ArrayLike] | None = None,
     control: Control | None = None,
 ) -> LmerResult:
     """Fit a linear mixed model, with the meaning and the numbers of R's `lme4::lmer`.
@@ -60,7 +61,7 @@ def lmer(
     contrasts : dict, optional
         Coding of factors in the fixed part: ``{"grp": "sum"}``, or a (levels, k) matrix.
     start : array of shape (n_theta,), optional
-        Theta to start from.
+        Theta to start from; lme4's ``{"theta": ...}`` is taken too.
     control : Control, optional
         Tolerance and limits of the optimiser.
 
@@ -89,12 +90,14 @@ def lmer(
     >>> print(f"{fit.fixef['variant']:.3f} {fit.icc:.3f}")
     1.049 0.852
     """
+    if not isinstance(REML, bool | np.bool_):
+        raise DataError(f"REML must be True (REML) or False (maximum likelihood); it is {REML!r}")
     result = fit_formula(
         formula,
         data,
-        REML=REML,
-        start=None if start is None else np.asarray(start, dtype=np.float64),
-        control=control,
+        REML=bool(REML),
+        start=None if start is None else _start(start),
+        control=_control(control),
         weights=weights,
         offset=offset,
         subset=subset,
@@ -119,9 +122,12 @@ def fit_formula(
     design = build_design(formula, data, **columns)
     kept = _full_rank(design)
     fitted = solve(choose_engine(_model(design, kept)), reml=REML, start=start, control=control)
-    notices = (*design.notices, *_rank_notice(design, kept), *_optimum_notice(fitted))
+    _check_residual(design, fitted)
+    notices = (*design.notices, *_rank_notice(design, kept), *optimum_notices(fitted))
     pad = columns.get("na_action") == "exclude"
-    return LmerResult(gather(design, kept, fitted, pad=pad, notices=notices), fitted, data)
+    estimates = gather(design, kept, fitted, pad=pad, notices=notices)
+    fitted.engine.forget()
+    return LmerResult(estimates, fitted, data)
 
 
 def _full_rank(design: Design) -> NDArray[np.intp]:
@@ -164,10 +170,32 @@ def _rank_notice(design: Design, kept: NDArray[np.intp]) -> tuple[str, ...]:
     )
 
 
-def _optimum_notice(fitted: Fitted) -> tuple[str, ...]:
-    if fitted.optimum.status != "iteration limit":
-        return ()
-    return (
-        f"the optimiser stopped at its limit after {fitted.optimum.evaluations} evaluations, an estimated "
-        f"{fitted.optimum.decrement:.2g} from the best criterion; raise Control(max_iterations=...)",
+def _start(start: Any) -> NDArray[np.float64]:
+    values = start.get("theta") if isinstance(start, Mapping) else start
+    try:
+        return np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise DataError(f"start must be numbers, one per theta; it is {start!r}") from None
+
+
+def _control(control: Control | None) -> Control | None:
+    if control is None or isinstance(control, Control):
+        return control
+    raise DataError(
+        f"control must be hd.Control(tolerance=..., max_iterations=...); it is a {type(control).__name__}"
+    )
+
+
+def _check_residual(design: Design, fitted: Fitted) -> None:
+    """Refuse a response that the random effects reproduce: its residual variance is rounding error."""
+    y = design.y if design.offset is None else design.y - design.offset
+    spread = float(np.var(y)) if design.X.size else float(np.mean(y**2))
+    criterion = fitted.criterion
+    if criterion.pwrss > 1e-12 * spread * criterion.n and np.isfinite(fitted.optimum.objective):
+        return
+    groups = " and ".join(f"'{r.group}'" for r in design.random)
+    raise DataError(
+        f"the response '{design.spec.response}' hardly varies within the levels of {groups} once the fixed "
+        "effects are taken out, so that its residual variance is lost in rounding; is it a property of the "
+        "level rather than of the row?"
     )

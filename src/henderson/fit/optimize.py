@@ -8,6 +8,8 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from henderson.errors import DataError
+
 Array = NDArray[np.float64]
 #: Relative size of rounding in the criterion.
 NOISE = 1e-12
@@ -35,6 +37,12 @@ class Control:
 
     tolerance: float = 1e-12
     max_iterations: int = 200
+
+    def __post_init__(self) -> None:
+        if not self.tolerance > 0.0:
+            raise DataError(f"Control(tolerance=...) must be positive; it is {self.tolerance}")
+        if not self.max_iterations >= 0:
+            raise DataError(f"Control(max_iterations=...) cannot be negative; it is {self.max_iterations}")
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -58,7 +58,7 @@ class LmerResult:
     def __init__(self, estimates: Estimates, fitted: Fitted | None, data: Any) -> None:
         self._e = estimates
         self._fitted = fitted
-        self._data = data
+        self._data = _snapshot(data)
 
     def __getstate__(self) -> dict[str, Any]:
         return {"_e": self._e, "_fitted": None, "_data": None}
@@ -73,22 +73,24 @@ class LmerResult:
 
     # -- fixed effects ---------------------------------------------------------------------------------
 
-    @cached_property
+    @property
     def fixef(self) -> pd.Series[float]:
         """Estimates of the fixed effects (BLUE), in units of the response per unit of the predictor."""
         return self._named(self._e.beta)
 
-    @cached_property
+    @property
     def se(self) -> pd.Series[float]:
         """Standard errors of the fixed effects."""
         return self._named(np.sqrt(np.diag(self._e.cov_beta)))
 
-    @cached_property
+    @property
     def vcov(self) -> pd.DataFrame:
         """Covariance matrix of the fixed effects, (p, p)."""
         import pandas as pd
 
-        return pd.DataFrame(self._e.cov_beta, index=list(self._e.x_names), columns=list(self._e.x_names))
+        return pd.DataFrame(
+            self._e.cov_beta.copy(), index=list(self._e.x_names), columns=list(self._e.x_names)
+        )
 
     @property
     def dropped(self) -> tuple[str, ...]:
@@ -98,11 +100,11 @@ class LmerResult:
     def _named(self, values: Array) -> pd.Series[float]:
         import pandas as pd
 
-        return pd.Series(values, index=list(self._e.x_names))
+        return pd.Series(values.copy(), index=list(self._e.x_names))
 
     # -- covariance ------------------------------------------------------------------------------------
 
-    @cached_property
+    @property
     def theta(self) -> Array:
         """Relative covariance parameters: the lower triangles of T, term by term, column by column."""
         return np.concatenate([t.theta for t in self._e.terms])
@@ -372,3 +374,10 @@ class LmerResult:
             index=out.index,
         )
         return pd.concat([out, extra], axis=1)
+
+
+def _snapshot(data: Any) -> Any:
+    """The table as it is now: later changes in place do not reach it, and nothing is copied."""
+    if isinstance(data, Mapping):
+        return dict(data)
+    return data.copy(deep=False) if type(data).__module__.startswith("pandas") else data

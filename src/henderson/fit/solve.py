@@ -27,6 +27,9 @@ class Fitted:
         The engine, which answers further questions.
     theta : ndarray
         Relative covariance parameters, as lme4 reports them.
+    scaled : ndarray
+        The same in the scale-free coordinates of the search: the random-effect designs have unit mean
+        square there.
     criterion : Criterion
         Pieces of the criterion there.
     optimum : Optimum
@@ -37,6 +40,7 @@ class Fitted:
 
     engine: Engine
     theta: Array
+    scaled: Array
     criterion: Criterion
     optimum: Optimum
     reml: bool
@@ -93,12 +97,7 @@ def solve(
     DataError
         If `start` has the wrong length or is not finite.
     """
-    theta = engine.start() if start is None else np.asarray(start, dtype=np.float64)
-    n_theta = engine.model.n_theta
-    if theta.shape != (n_theta,) or not np.isfinite(theta).all():
-        raise DataError(
-            f"start must hold {n_theta} finite numbers, one per theta; it has shape {theta.shape}"
-        )
+    theta = engine.start() if start is None else _checked_start(engine, start)
     M = engine.preconditioner()
     objective = _Profiled(engine, M, reml)
     phi: Array = np.asarray(np.linalg.solve(M, theta))
@@ -106,7 +105,19 @@ def solve(
     theta = _snap(engine, M, optimum, reml)
     parts = zip(engine.model.terms, engine.model.theta_slices(), strict=True)
     theta = np.concatenate([term.covariance.canonical(theta[part]) for term, part in parts])
-    return Fitted(engine, theta, engine.criterion(theta), optimum, reml)
+    scaled: Array = np.asarray(np.linalg.solve(M, theta))
+    return Fitted(engine, theta, scaled, engine.criterion(theta), optimum, reml)
+
+
+def _checked_start(engine: Engine, start: Array) -> Array:
+    n_theta = engine.model.n_theta
+    if start.shape != (n_theta,):
+        raise DataError(f"start must hold {n_theta} numbers, one per theta; it has shape {start.shape}")
+    with np.errstate(over="ignore", invalid="ignore"):
+        usable = np.isfinite((start**4).sum())
+    if not usable:
+        raise DataError(f"start must hold finite numbers of a usable size; it is {start.tolist()}")
+    return start
 
 
 def _snap(engine: Engine, M: Array, optimum: Optimum, reml: bool) -> Array:
@@ -114,7 +125,7 @@ def _snap(engine: Engine, M: Array, optimum: Optimum, reml: bool) -> Array:
 
     A variance at its bound is then exactly 0, and a correlation at its bound exactly 1 or -1.
     """
-    x, best = optimum.x, optimum.objective
+    x = optimum.x
     for i in np.flatnonzero(np.abs(x) < NEAR_ZERO):
         if not _is_scale(engine, int(i)):
             continue
@@ -122,7 +133,7 @@ def _snap(engine: Engine, M: Array, optimum: Optimum, reml: bool) -> Array:
         trial[i] = 0.0
         value = engine.criterion(M @ trial).profiled(reml)
         if value <= optimum.objective + NOISE * max(1.0, abs(optimum.objective)):
-            x, best = trial, min(best, value)
+            x = trial
     return M @ x
 
 

@@ -87,10 +87,10 @@ class Core:
     def spread(self, plan: Plan) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
         """Within-level blocks of C, (q, q, l), and the sum of those of A - A C A, (q, q)."""
         C_blocks, G = [], []
-        for block, start, T in zip(plan.core, plan.offsets[:-1], self.T, strict=True):
+        for u, (block, T) in enumerate(zip(plan.core, self.T, strict=True)):
             l, q = block.l, block.q
-            own = slice(start, start + l * q)
-            effect = start + np.arange(q * l).reshape(q, l)
+            own = slice(plan.offsets[u], plan.offsets[u + 1])
+            effect = plan.core_effects(u)
             within = self.C[effect[:, None], effect[None, :]]
             C_blocks.append(within)
             if not np.iscomplexobj(self.C) and np.abs(np.diag(T)).min() > SMALL_T:

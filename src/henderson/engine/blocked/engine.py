@@ -102,6 +102,10 @@ class BlockedEngine:
         engine._setup(model, designs, fixed)
         return engine
 
+    def forget(self) -> None:
+        """Let go of the factor at the last theta, whose dense matrices may be large."""
+        self._last = None
+
     def with_response(self, y: Array) -> BlockedEngine:
         """The same model for another response; all of Z'Z and the basis of X are shared."""
         root = self._designs.root_weights

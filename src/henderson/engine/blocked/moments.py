@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from henderson.engine.blocked.plan import Block, Plan
+from henderson.engine.blocked.plan import Plan
 from henderson.linalg.levelwise import segment_sum
 
 Array = NDArray[np.float64]
@@ -128,7 +128,7 @@ def _products(a: Array, b: Array) -> Array:
 
 def _core_moments(plan: Plan, Z: tuple[Array, ...]) -> Array:
     total = np.zeros((plan.n_core, plan.n_core))
-    effects = [_core_effects(b, offset) for b, offset in zip(plan.core, plan.offsets[:-1], strict=True)]
+    effects = [plan.core_effects(u) for u in range(len(plan.core))]
     for u, (b, z) in enumerate(zip(plan.core, Z, strict=True)):
         own = segment_sum(_products(z, z), b.codes, b.l)
         rows = effects[u]
@@ -137,8 +137,3 @@ def _core_moments(plan: Plan, Z: tuple[Array, ...]) -> Array:
             where = effects[u][:, None, b.codes], effects[v][None, :, plan.core[v].codes]
             np.add.at(total, where, _products(z, Z[v]))
     return np.tril(total) + np.tril(total, -1).T
-
-
-def _core_effects(block: Block, offset: int) -> NDArray[np.intp]:
-    """Core effect of each (effect, level) of a core block, shape (q, l)."""
-    return offset + np.arange(block.q * block.l, dtype=np.intp).reshape(block.q, block.l)

@@ -107,6 +107,11 @@ class Plan:
         """Number of effects in the core."""
         return self.offsets[-1]
 
+    def core_effects(self, u: int) -> Index:
+        """Core effect of each (effect, level) of core block u, shape (q, l)."""
+        block = self.core[u]
+        return self.offsets[u] + np.arange(block.q * block.l, dtype=np.intp).reshape(block.q, block.l)
+
     @property
     def blocks(self) -> tuple[Block, ...]:
         """Chain, then core."""

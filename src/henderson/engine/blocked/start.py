@@ -36,8 +36,9 @@ def moment_start(
     df : int
         Its degrees of freedom, n - p.
     """
-    A = [*random.diagonal, *_core_diagonal(plan, random.core)]
-    C = [*columns.chain, *_core_columns(plan, columns.core)]
+    effects = [plan.core_effects(u) for u in range(len(plan.core))]
+    A = [*random.diagonal, *(random.core[e[:, None], e[None, :]] for e in effects)]
+    C = [*columns.chain, *(columns.core[:, e] for e in effects)]
     H = [np.asarray(np.linalg.inv(a.transpose(2, 0, 1) + np.eye(a.shape[0])).transpose(1, 2, 0)) for a in A]
     unknowns = [(k, i, j) for k, b in enumerate(plan.blocks) for j in range(b.q) for i in range(j, b.q)]
     size = len(unknowns) + 1
@@ -119,20 +120,6 @@ def _outer(B: Array, N: Array) -> Array:
 
 def _outer_columns(U: Array) -> Array:
     """Sum over levels of U[m, a] U[n, b], as [m, a, n, b]; U (p, q, l)."""
-    p, q, _ = U.shape
-    flat = U.reshape(p * q, -1)
+    p, q, l = U.shape
+    flat = U.reshape(p * q, l)
     return np.asarray((flat @ flat.T).reshape(p, q, p, q))
-
-
-def _core_diagonal(plan: Plan, core: Array) -> list[Array]:
-    effects = [_effects(plan, u) for u in range(len(plan.core))]
-    return [core[e[:, None], e[None, :]] for e in effects]
-
-
-def _core_columns(plan: Plan, values: Array) -> list[Array]:
-    return [values[:, _effects(plan, u)] for u in range(len(plan.core))]
-
-
-def _effects(plan: Plan, u: int) -> NDArray[np.intp]:
-    block = plan.core[u]
-    return plan.offsets[u] + np.arange(block.q * block.l, dtype=np.intp).reshape(block.q, block.l)

@@ -50,7 +50,7 @@ class Point:
 
     def contrast(self, values: Array) -> Array:
         """Of arrays for the columns [Q y], those of y - Q beta: (p + 1, q, l) to (q, l)."""
-        taken = self.beta @ values[:-1].reshape(self.beta.size, -1)
+        taken = self.beta @ values[:-1].reshape(self.beta.size, values[-1].size)
         return np.asarray(values[-1] - taken.reshape(values.shape[1:]))
 
 
