@@ -106,8 +106,9 @@ def _spreads(
     for u, b in enumerate(plan.core):
         for v, c in enumerate(plan.core[:u]):
             own = random.core[plan.offsets[u] : plan.offsets[u + 1], plan.offsets[v] : plan.offsets[v + 1]]
-            R = own.reshape(b.q, b.l, c.q, c.l).transpose(0, 2, 1, 3).reshape(b.q, c.q, -1)
-            add(n_chain + u, n_chain + v, R, np.repeat(np.arange(b.l), c.l), np.tile(np.arange(c.l), b.l))
+            by_level = own.reshape(b.q, b.l, c.q, c.l)
+            i, j = np.nonzero(by_level.any(axis=(0, 2)))
+            add(n_chain + u, n_chain + v, by_level[:, i, :, j].transpose(1, 2, 0), i, j)
     return out
 
 
