@@ -5,7 +5,7 @@ import sys
 import pandas as pd
 import pytest
 
-from henderson import __version__
+from henderson import __version__, example_data
 from henderson.cli import run
 from henderson.report.primer import primer_numbers, primer_people
 
@@ -85,6 +85,55 @@ def test_out_writes_three_files(people, tmp_path, capsys):
     assert (ranef["std_error"] > 0).all()
 
 
+def test_says_what_was_used(people, capsys):
+    table = pd.read_csv(people).assign(w=[1.0, 2, 1, 2, 1], known=0.1)
+    table.to_csv(people, index=False)
+    _, out, _ = ran(capsys, "fit", FORMULA, people)
+    assert out.startswith(f"Data: {people}\nLinear mixed model")
+
+    chosen = ["--subset", "person != 2", "--offset", "known", "--weights", "w"]
+    _, out, _ = ran(capsys, "fit", "height ~ 1 + (1 | family)", people, *chosen)
+    assert out.startswith(
+        f"Data: {people}\nWeights: w\nOffset: known\nSubset: person != 2\nLinear mixed model"
+    )
+
+
+def test_a_slip_among_numbers_is_refused_where_the_model_uses_them(tmp_path, capsys):
+    table = example_data("sleepstudy").astype({"Days": str, "Subject": str})
+    table["note"] = table["Days"].where(table.index != 7, "late")
+    table.loc[4, "Days"] = "n/a"
+    table.loc[:9, "Subject"] = "X"
+    path = tmp_path / "sleep.csv"
+    table.to_csv(path, index=False)
+
+    simple = "Reaction ~ 1 + (1 | Subject)"
+    for arguments in (
+        ["Reaction ~ Days + (1 | Subject)"],
+        ["Reaction ~ log(Days + 1) + (1 | Subject)"],
+        ["Reaction ~ 1 + (1 + I(-Days) | Subject)"],
+        [simple, "--subset", "Days > 1"],
+    ):
+        status, _, err = ran(capsys, "fit", arguments[0], path, *arguments[1:])
+        assert status == 2
+        assert f"{path}, line 6, column Days: 'n/a' is no number" in err
+    assert ran(capsys, "fit", simple, path)[0] == 0
+    assert ran(capsys, "fit", simple, path, "--subset", "Days != 'n/a'")[0] == 0
+    assert ran(capsys, "fit", "Reaction ~ factor(Days) + (1 | Subject)", path)[0] == 0
+    status, _, err = ran(capsys, "fit", simple, path, "--weights", "note")
+    assert status == 2
+    assert "line 9, column note: 'late' is no number" in err
+
+
+@pytest.mark.parametrize("prefix", ["{folder}", "{folder}/", "{folder}/new/", ".", ""])
+def test_out_must_not_be_a_folder(people, tmp_path, capsys, prefix):
+    status, out, err = ran(capsys, "fit", FORMULA, people, "--out", prefix.format(folder=tmp_path))
+
+    assert status == 2
+    assert not out
+    assert "names a folder; add how the names of the files begin" in err
+    assert [p.name for p in tmp_path.iterdir()] == ["people.csv"]
+
+
 @pytest.mark.parametrize("table", ["people.tsv.gz", "people.parquet"])
 def test_other_formats(people, tmp_path, capsys, table):
     frame = pd.read_csv(people)
@@ -92,9 +141,9 @@ def test_other_formats(people, tmp_path, capsys, table):
         frame.to_parquet(tmp_path / table)
     else:
         frame.to_csv(tmp_path / table, sep="\t", index=False)
-    expected = ran(capsys, "fit", FORMULA, people)
+    status, out, err = ran(capsys, "fit", FORMULA, people)
 
-    assert ran(capsys, "fit", FORMULA, tmp_path / table) == expected
+    assert ran(capsys, "fit", FORMULA, tmp_path / table) == (status, out.replace("people.csv", table), err)
 
 
 @pytest.mark.parametrize(
@@ -106,6 +155,9 @@ def test_other_formats(people, tmp_path, capsys, table):
         (["fit", FORMULA, "nowhere.csv"], "There is no file nowhere.csv"),
         (["fit", FORMULA, "{empty}"], "empty.csv is empty"),
         (["fit", "heigth ~ (1 | family)", "{people}"], "did you mean 'height'"),
+        (["fit", "height ~ varient3 + (1 | family)", "{people}"], "did you mean 'variant"),
+        (["fit", "height ~ (1 | famly)", "{people}"], "did you mean 'family'"),
+        (["fit", FORMULA, "{people}", "--subset", "persn > 2"], "did you mean 'person'"),
         (["fit", "height ~ (1 | family", "{people}"], "height ~ (1 | family"),
         (["fit", "height ~ variant3", "{people}"], "height ~ variant3"),
         (["fit", FORMULA, "{people}", "--weights", "w"], "'w'"),
@@ -154,6 +206,15 @@ def test_the_demo_runs_as_a_command():
 
     assert "1.0488402" in done.stdout
     assert not done.stderr
+
+
+def test_an_interrupt_is_status_130(people, capsys, monkeypatch):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("henderson.io.tables.read_table", interrupted)
+
+    assert ran(capsys, "fit", FORMULA, people) == (130, "", "")
 
 
 def test_a_reader_that_leaves_is_no_error():

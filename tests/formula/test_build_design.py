@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from datetime import date
 
 import numpy as np
 import pandas as pd
@@ -91,6 +92,8 @@ def test_values_of_an_interaction():
         ("pmin(x, 2)", lambda x: np.minimum(x, 2)),
         ("ifelse(x > 1 & x < 3, 1, 0)", lambda x: (x == 2) * 1.0),
         ("poly(x, 2, raw = TRUE)", lambda x: np.column_stack([x, x**2])),
+        ("I(x - mean(x))", lambda x: x - x.mean()),
+        ("I((x - mean(log(x), na.rm = TRUE))^2)", lambda x: (x - np.log(x).mean()) ** 2),
     ],
 )
 def test_expressions(expression, expected):
@@ -144,11 +147,27 @@ def test_contrasts_leave_random_terms_alone():
         ({"f": "odd"}, "'odd' is none of treatment"),
         ({"f": np.eye(3)}, r"shape \(3, 3\), but 3 levels"),
         ({"x2": "sum"}, r"write factor\(x2\)"),
+        ({"f": [["a", "b"]] * 3}, "'f': give one of .* or a matrix of numbers"),
+        ({"f": [[0, 1], [1]]}, "'f': give one of .* or a matrix of numbers"),
+        ({"f": [[0, 1], [1, np.nan], [0, 0]]}, "'f': the matrix has missing or infinite"),
+        ({"f": pd.DataFrame(np.eye(3)[:, 1:], index=list("uvz"))}, "'f': the rows .* u, v, z, .* u, v, w"),
     ],
 )
 def test_wrong_contrasts_are_refused(contrasts, message):
     with pytest.raises(DataError, match=message):
         build_design("y ~ f + x2 + (1|g)", frame(), contrasts=contrasts)
+
+
+@pytest.mark.parametrize(
+    ("columns", "index", "expected"),
+    [(["A", "B"], list("wuv"), ["fA", "fB"]), ([0, 1], list("wuv"), ["f1", "f2"]), (["A", "B"], None, None)],
+)
+def test_contrasts_in_a_data_frame_go_by_its_labels(columns, index, expected):
+    given = pd.DataFrame([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]], columns=columns, index=index)
+    design = build_design("y ~ f + (1|g)", frame(), contrasts={"f": given})
+    assert list(design.x_names[1:]) == (expected or ["fA", "fB"])
+    by_level = given.loc[list("uvw")] if index else given
+    np.testing.assert_array_equal(design.X[:3, 1:], by_level)
 
 
 # -- random part -----------------------------------------------------------------------------------------
@@ -280,6 +299,68 @@ def test_weights_and_offsets_as_column_expression_or_array():
     assert build_design("y ~ x + (1|g)", frame()).weights is None
 
 
+def test_a_series_is_matched_by_its_index():
+    data = frame(early=np.array(D["x2"]) > 0).set_index("id")
+    shuffled = data.sample(frac=1, random_state=1)
+    expected = build_design("y ~ x + (1|g)", data, weights="w", offset="x2", subset="early")
+    for table in (data, dict(data.items()), {**dict(data.items()), "x": shuffled["x"]}):
+        design = build_design(
+            "y ~ x + (1|g)", table, weights=shuffled["w"], offset=shuffled["x2"], subset=shuffled["early"]
+        )
+        for part in ("X", "y", "weights", "offset", "rows"):
+            np.testing.assert_array_equal(getattr(design, part), getattr(expected, part))
+
+
+@pytest.mark.parametrize("argument", ["weights", "offset", "subset"])
+def test_a_series_with_another_index_is_refused(argument):
+    values = pd.Series([True] * 12, index=range(1, 13))
+    with pytest.raises(DataError, match=f"the index of {argument} is not the index of the table"):
+        build_design("y ~ x + (1|g)", frame(), **{argument: values})
+    given = {argument: values.to_numpy()}
+    assert len(build_design("y ~ x + (1|g)", frame(), **given).y) == 12
+    given = {argument: values}
+    assert len(build_design("y ~ x + (1|g)", D, **given).y) == 12
+
+
+def test_columns_of_a_dict_are_matched_by_their_indexes():
+    data = frame()
+    with pytest.raises(DataError, match="the index of column 'x' is not"):
+        build_design("y ~ x + (1|g)", {**dict(data.items()), "x": data["x"].set_axis(range(5, 17))})
+
+
+def test_missing_values_can_be_a_variable():
+    data = frame(x2=[np.nan, None, *D["x2"][2:]])
+    design = build_design("y ~ is.na(x2) + I(is.na(x2) * x) + (1|g)", data)
+    assert design.notices == ()
+    assert design.x_names == ("(Intercept)", "is.na(x2)TRUE", "I(is.na(x2) * x)")
+    np.testing.assert_array_equal(design.X[:, 1:].T, [[1, 1] + [0] * 10, [1, 2] + [0] * 10])
+    X, ok = design.spec.fixed_matrix({"x": [7.0, 7.0], "x2": [None, 1.0]})
+    assert ok.all()
+    np.testing.assert_array_equal(X, [[1, 1, 7], [1, 0, 0]])
+
+
+def test_the_mean_is_that_of_the_training_data():
+    design = build_design("y ~ I(x - mean(x)) + (1|g)", frame())
+    np.testing.assert_allclose(design.spec.fixed_matrix({"x": [5.0]})[0], [[1.0, 3.0]])
+
+
+def test_odd_names_are_quoted_where_r_quotes_them():
+    data = frame(**{"my g": D["g"], "my x": D["x2"]})
+    design = build_design("y ~ `my x` + (0 + `my x`|`my g`) + (1|`my g`:h)", data)
+    assert design.x_names == ("(Intercept)", "`my x`")
+    assert {(t.group, t.names) for t in design.random} == {
+        ("my g", ("`my x`",)),
+        ("`my g`:h", ("(Intercept)",)),
+    }
+
+
+def test_many_terms():
+    n_terms = 1100
+    data = {**D, **{f"x{k}": D["x2"] for k in range(n_terms)}}
+    formula = f"y ~ {' + '.join(f'x{k}' for k in range(n_terms))} + (1|g)"
+    assert build_design(formula, data).X.shape == (12, 1 + n_terms)
+
+
 def test_the_response_is_a_copy():
     data = frame()
     build_design("y ~ x + (1|g)", data).y[:] = 0
@@ -327,6 +408,17 @@ def test_logical_response():
         ("y ~ x + (log(z)|g)", {"z": [0.0, *D["x"][1:]]}, r"'log\(z\)' is infinite in row 0"),
         ("y ~ when + (1|g)", {"when": pd.date_range("2020-01-01", periods=12)}, "'when' holds dates"),
         ("y ~ mixed + (1|g)", {"mixed": [1, "a"] * 6}, "mixes int and str"),
+        ("y ~ x + (x2|g)", {"x2": [1e200, *D["x2"][1:]]}, r"'x2' is as large as 1e\+200 in row 0"),
+        ("y ~ x + (1|poly(x2, 2))", {}, r"grouping factor poly\(x2, 2\) is a matrix of 2 columns"),
+        ("y ~ poly(x2, 0) + (1|g)", {}, r"poly\(x2, 0\): the degree must be a whole number from 1 to 15"),
+        ("y ~ poly(x2, 16) + (1|g)", {}, r"poly\(x2, 16\): the degree must be"),
+        ("y ~ poly(x2, 1.5) + (1|g)", {}, r"poly\(x2, 1.5\): the degree must be"),
+        ("y ~ scale(x, x2) + (1|g)", {}, r"scale\(x, x2\): one column is taken"),
+        ("y ~ mean(f) + (1|g)", {}, r"mean\(f\) needs a column of numbers"),
+        ("y ~ x + (1|g)", {"x": [1.0] + [np.nan] * 11}, r"have? more than one level .*; note: 11 of 12 rows"),
+        ("y ~ f + (1|g)", {"f": ["u"] + [None] * 11}, r"only the level 'u' .*; note: 11 of 12 rows dropped"),
+        ("y ~ x + (1|when)", {"when": [date(2020, 1, 1)] * 12}, "date values, .* or into strings"),
+        ("y ~ x + (1|pair)", {"pair": [(1, 2)] * 12}, "tuple values, .* or into strings"),
     ],
 )
 def test_refusals_name_the_place(formula, columns, message):

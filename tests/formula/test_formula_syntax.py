@@ -140,6 +140,11 @@ def test_only_the_fixed_part_remains():
         ("y ~ (1|g-h)", "joined by", "g-h"),
         ("y ~ (1|g|h)", "one bar", "|"),
         ("(1|y) ~ x", "response side", "|"),
+        ("y ~ x + y + (1|g)", "also stands on the right-hand side", "y"),
+        ("log(y) ~ x * log(y) + (1|g)", "response log(y) also stands", "log(y)"),
+        ("1 ~ x + (1|g)", "the response is a number, not a column", "1"),
+        ("'y' ~ x + (1|g)", "the response is a quoted string", "'y'"),
+        ("y ~ splines::ns(x) + (1|g)", "'::' is not understood", "::"),
         ("y ~ (x + offset(z)|g)", "outside the random terms", "x + offset(z)"),
     ],
 )
@@ -158,6 +163,12 @@ def test_errors_underline_the_spot(formula, message, underlined):
 def test_a_formula_without_random_term_is_refused():
     with pytest.raises(FormulaError, match=r"no random term in 'y ~ x'"):
         parse_formula("y ~ x")
+
+
+@pytest.mark.parametrize("deep", ["(" * 2000 + "x" + ")" * 2000, f"I({'+'.join(['x'] * 3000)})"])
+def test_a_formula_that_is_nested_too_deeply_is_refused(deep):
+    with pytest.raises(FormulaError, match="nested too deeply"):
+        parse_formula(f"y ~ {deep} + (1|g)")
 
 
 def test_several_responses_are_refused():

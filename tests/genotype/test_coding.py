@@ -157,3 +157,9 @@ def test_agrees_with_the_definition():
 def test_standardise_refuses_in_one_sentence(values, message):
     with pytest.raises(DataError, match=message):
         standardise(values)
+
+
+@pytest.mark.parametrize("letters", [None, 5, "CT"])
+def test_one_value_is_no_sequence_of_genotypes(letters):
+    with pytest.raises(DataError, match="one per person, not"):
+        genotype_coding(letters, "T")

@@ -9,7 +9,7 @@ import pytest
 from henderson import DataError
 from henderson.formula import build_design
 from henderson.io.columns import FactorColumn, NumericColumn, as_factor, as_numbers, factorise
-from henderson.io.frame import column_of, open_table
+from henderson.io.frame import column_of, open_table, to_pandas
 
 LEVELS = ["low", "mid", "high"]
 
@@ -167,6 +167,48 @@ def test_numbers_from_lists(values, numbers):
 def test_columns_that_no_model_can_use(values, message):
     with pytest.raises(DataError, match=message):
         column_of(values, "x")
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [1.0, 2.0, 3.0],
+        np.array([1, 2, 3], dtype=np.int8),
+        [True, False, True],
+        ["a", "b", "c"],
+        np.array(["a", "b", "c"], dtype=object),
+    ],
+)
+def test_masked_values_are_missing(values):
+    column = column_of(np.ma.array(values, mask=[False, True, False]), "x")
+    bare = column_of(np.asarray(values), "x")
+    assert type(column) is type(bare)
+    assert column.missing is not None
+    assert column.missing.tolist() == [False, True, False]
+    for k in (0, 2):
+        row = np.array([k])
+        assert as_factor(column.take(row)).labels() == as_factor(bare.take(row)).labels()
+
+
+def test_a_row_of_a_masked_matrix_is_missing():
+    column = column_of(np.ma.array(np.eye(3), mask=np.eye(3, k=1)), "x")
+    assert column.missing is not None
+    assert column.missing.tolist() == [True, True, False]
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars", "pyarrow"])
+def test_a_column_of_nothing_is_all_missing(library):
+    package = pytest.importorskip(library)
+    columns = {"y": [1.0] * 4, "x": [None] * 4, "g": list("aabb")}
+    data = (package.table if library == "pyarrow" else package.DataFrame)(columns)
+    with pytest.raises(DataError, match=r"no rows are left to fit: 4 of 4 rows dropped .*\(x 4\)"):
+        build_design("y ~ x + (1|g)", data)
+
+
+def test_series_of_a_dict_make_one_frame_in_the_order_of_the_first():
+    x = pd.Series([1, 2, 3], index=list("cab"))
+    frame = to_pandas({"x": x, "z": x.sort_index(), "w": [7, 8, 9]})
+    assert frame.to_numpy().tolist() == [[1, 1, 7], [2, 2, 8], [3, 3, 9]]
 
 
 def test_unequal_columns_and_doubled_names_are_refused():

@@ -72,6 +72,56 @@ def test_quoted_fields_may_hold_separators_and_line_ends(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("content", "columns"),
+    [
+        ('"","x","g"\n"1",2.5,"a"\n"2",3.5,"b"\n', ["row", "x", "g"]),  # R: write.csv(d)
+        (",x,row\n0,2.5,a\n1,3.5,b\n", ["row_", "x", "row"]),  # pandas: d.to_csv()
+        ('"x","g"\n"1",2.5,"a"\n"3",3.5,"b"\n', ["row", "x", "g"]),  # R: write.table(d, sep = ",")
+        ("x,g\nMazda RX4,2.5,a\n\nDatsun 710,3.5,NA\n", ["row", "x", "g"]),
+        ('"";"x";"g"\n"1";2.5;"a"\n"2";3.5;"b"\n', ["row", "x", "g"]),
+    ],
+)
+def test_row_names_become_a_column(tmp_path, content, columns):
+    table = read_table(written(tmp_path, "t.csv", content))
+
+    assert list(table.columns) == columns
+    assert table["x"].tolist() == [2.5, 3.5]
+    assert table.iloc[0, 2] == "a"
+    assert table.iloc[:, 0].is_unique
+
+
+def test_reads_semicolons(tmp_path):
+    table = read_table(written(tmp_path, "t.csv", 'name;x\n"Lovelace; Ada";1.5\nBo, Jr;NA\n'))
+
+    assert table["name"].tolist() == ["Lovelace; Ada", "Bo, Jr"]
+    np.testing.assert_array_equal(table["x"], [1.5, np.nan])
+
+
+TEN = "".join(f'"a\nb",{i}\n' for i in range(5)) + "".join(f"c,{i}\n" for i in range(4))
+
+
+@pytest.mark.parametrize("slip", ["n/a", ".", "nan", "null", "12.5x", "#N/A"])
+def test_a_slip_among_numbers_is_named(tmp_path, slip):
+    path = written(tmp_path, "t.csv", f"g,x\n{TEN}\nd,{slip}\n")
+
+    with pytest.raises(DataError) as refused:
+        read_table(path)
+    start = f"{path}, line 17, column x: {slip!r} is no number, and almost all others are; write NA"
+    assert str(refused.value).startswith(start)
+    assert read_table(path, numbers={"g"})["x"].iloc[-1] == slip
+
+
+def test_some_text_among_numbers_is_text(tmp_path):
+    chromosomes = read_table(written(tmp_path, "t.csv", f"g,x\n{TEN}d,X\nd,Y\n"))["x"]
+
+    assert chromosomes.tolist() == ["0", "1", "2", "3", "4", "0", "1", "2", "3", "X", "Y"]
+
+
+def test_a_logical_column_may_have_gaps(tmp_path):
+    assert read_table(written(tmp_path, "t.csv", "g,x\na,TRUE\nb,NA\nc,FALSE\n"))["x"].isna().sum() == 1
+
+
+@pytest.mark.parametrize(
     ("name", "content", "message"),
     [
         ("t.csv", "", "t.csv is empty"),
@@ -87,6 +137,14 @@ def test_quoted_fields_may_hold_separators_and_line_ends(tmp_path):
         ("t.csv", 'a,b\n"x\ny",2\n1\n', "t.csv, line 4: 1 field, but there are 2 columns"),
         ("t.csv", "a\tb\n1\t2\n", "separated by tabs (.tsv), but its ending says commas (.csv)"),
         ("t.tsv", "a,b\n1,2\n", "separated by commas (.csv), but its ending says tabs (.tsv)"),
+        ("t.tsv", "a;b\n1;2\n", "separated by semicolons (.csv), but its ending says tabs (.tsv)"),
+        ("t.tsv", '"a" "b"\n"1" 1 2\n', "separated by spaces, but its ending says tabs (.tsv)"),
+        ("t.csv", "g;x\na;1\nb;2,5\n", "t.csv, line 3, column x: '2,5' has a comma; write numbers with"),
+        ("t.tsv", "g\tx\na\t1,5\nb\t2,5\n", "t.tsv, line 2, column x: '1,5' has a comma"),
+        ("t.csv", "x,g\n1.5,2,3\n2.5,2,3\n", "t.csv, line 2: 3 fields, but there are 2 columns"),
+        ("t.csv", "x,g\n1,a,\n2,b,\n", "t.csv, line 2: 3 fields, but there are 2 columns"),
+        ("t.csv", "x,g\na,1,2\nb,2\n", "t.csv, line 3: 2 fields, but there are 3 columns"),
+        ("t.csv", '"x","g"\n"a",1,2\n"b",2\n', "t.csv, line 3: 2 fields, but there are 3 columns"),
         ("t.csv", b"a,b\n1,2\nx\x00y,2\n", "line 3 holds binary data"),
         ("t.csv", b"a,b\n1,2\nJos\xe9,2\n", "t.csv, line 3: the byte 0xe9 is not UTF-8"),
         ("t.csv", "a,b\n1,2\n".encode("utf-16"), "encoded as UTF-16"),

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from henderson.fit import LmerResult
 
 
+_ON_LABELS = {"==", "!=", "%in%"}
+_TO_LABELS = {"factor", "as.factor", "ordered", "as.ordered", "as.character"}
+
+
 def fit_table(
     formula: str,
     table: str,
@@ -30,16 +34,48 @@ def fit_table(
     from henderson.fit import lmer
     from henderson.io.tables import read_table
 
-    data = read_table(table)
+    given = {"Data": table, "Weights": weights, "Offset": offset, "Subset": subset}
+    data = read_table(table, numbers={*_numbers(formula, subset), *filter(None, (weights, offset))})
     fit = lmer(formula, data, REML=reml, weights=weights, offset=offset, subset=subset)
-    sys.stdout.write(f"{fit}\n")
+    used = "".join(f"{what}: {value}\n" for what, value in given.items() if value is not None)
+    summary = f"{used}{fit}\n"
+    sys.stdout.write(summary)
     if out is not None:
-        _write(fit, out)
+        _write(fit, summary, out)
+
+
+def _numbers(formula: str, subset: str | None) -> set[str]:
+    """The columns that may be meant as numbers: not the groups, nor what is used as labels."""
+    from henderson.formula import parse_formula
+    from henderson.formula.syntax import Binary, Call, Name, Paren, Unary, parse
+
+    parsed = parse_formula(formula)
+    terms = [parsed.fixed, *(bar.effects for bar in parsed.bars)]
+    nodes = [parsed.response, *(node for term in terms for node in term.variables + term.offsets)]
+    if subset is not None:
+        nodes.append(parse(subset))
+    found = set()
+    while nodes:
+        match nodes.pop():
+            case Name(name):
+                found.add(name)
+            case Binary(op, left, right) if op not in _ON_LABELS:
+                nodes += [left, right]
+            case Unary(_, inner) | Paren(inner):
+                nodes.append(inner)
+            case Call(function, arguments) if function not in _TO_LABELS:
+                nodes += [argument for _, argument in arguments]
+    return found
 
 
 def _check_folder(prefix: str) -> None:
     """Refuse, before the work starts, a place that cannot be written to."""
     folder = Path(prefix).parent
+    if prefix.endswith(("/", os.sep)) or Path(prefix).is_dir():
+        raise DataError(
+            f"--out: {prefix!r} names a folder; add how the names of the files begin, "
+            f"such as {Path(prefix) / 'fit'}."
+        )
     if not folder.is_dir():
         raise DataError(f"--out: there is no folder {folder}; make it first.")
     if not os.access(folder, os.W_OK):
@@ -73,12 +109,12 @@ def _predicted_effects(fit: "LmerResult") -> "pd.DataFrame":
     return pd.concat(parts, ignore_index=True)
 
 
-def _write(fit: "LmerResult", prefix: str) -> None:
+def _write(fit: "LmerResult", summary: str, prefix: str) -> None:
     """Write the three files; each appears under its name only once it is complete."""
     writers: dict[str, Callable[[Path], object]] = {
         "tidy.tsv": lambda path: fit.tidy().to_csv(path, sep="\t", index=False, na_rep="NA"),
         "ranef.tsv": lambda path: _predicted_effects(fit).to_csv(path, sep="\t", index=False, na_rep="NA"),
-        "summary.txt": lambda path: path.write_text(f"{fit}\n", encoding="utf-8"),
+        "summary.txt": lambda path: path.write_text(summary, encoding="utf-8"),
     }
     for ending, write in writers.items():
         final = Path(f"{prefix}.{ending}")

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, reduce
 
 from henderson.errors import DataError, FormulaError
 from henderson.formula.deparse import deparse
 from henderson.formula.syntax import (
+    NESTED,
     Binary,
     Call,
     Name,
     Node,
     Number,
     Paren,
+    String,
     Unary,
+    addends,
     formula_error,
     parse,
     precedence,
@@ -99,7 +102,13 @@ def parse_formula(text: str) -> ParsedFormula:
     >>> [b.text for b in parse_formula("y ~ x + (x || g/h)").bars]
     ['(1 | h:g)', '(1 | g)', '(0 + x | h:g)', '(0 + x | g)']
     """
-    tree = parse(text)
+    try:
+        return _parsed(parse(text), text)
+    except RecursionError:
+        raise FormulaError(NESTED) from None
+
+
+def _parsed(tree: Node, text: str) -> ParsedFormula:
     if isinstance(tree, Unary) and tree.op == "~":
         raise formula_error("the response is missing: write y ~ ...", text, tree.span)
     if not (isinstance(tree, Binary) and tree.op == "~"):
@@ -109,6 +118,9 @@ def parse_formula(text: str) -> ParsedFormula:
             f"the response {deparse(tree.left)} has several columns, and a linear mixed model takes one: "
             "fit each in a formula of its own"
         )
+    if isinstance(tree.left, Number | String):
+        kind = "number" if isinstance(tree.left, Number) else "quoted string"
+        raise formula_error(f"the response is a {kind}, not a column", text, tree.left.span)
     stray = _first_bar(tree.left)
     if stray is not None:
         raise formula_error("a random term cannot stand on the response side", text, stray.at)
@@ -120,7 +132,12 @@ def parse_formula(text: str) -> ParsedFormula:
             "or fit a plain linear model elsewhere"
         )
     bars = tuple(bar for node in found for bar in _expand_bar(node, text))
-    return ParsedFormula(text=text, response=tree.left, fixed=expand_terms(fixed, text), bars=bars)
+    terms = expand_terms(fixed, text)
+    response = deparse(tree.left)
+    if response in terms.names:
+        message = f"the response {response} also stands on the right-hand side: take it out there"
+        raise formula_error(message, text, terms.variables[terms.names.index(response)].span)
+    return ParsedFormula(text=text, response=tree.left, fixed=terms, bars=bars)
 
 
 def _is_bar(node: Node) -> bool:
@@ -129,13 +146,18 @@ def _is_bar(node: Node) -> bool:
 
 def _first_bar(node: Node) -> Binary | None:
     """The first bar that is not inside a function call, where `|` means "or"."""
-    match node:
-        case Binary(op, left, right):
-            return node if op in ("|", "||") else _first_bar(left) or _first_bar(right)
-        case Unary(_, inner) | Paren(inner):
-            return _first_bar(inner)
-        case _:
-            return None
+    waiting = [node]
+    while waiting:
+        match waiting.pop():
+            case Binary("|" | "||") as bar:
+                return bar
+            case Binary(_, left, right):
+                waiting += [right, left]
+            case Unary(_, inner) | Paren(inner):
+                waiting.append(inner)
+            case _:
+                pass
+    return None
 
 
 def _without_bars(node: Node, text: str, found: list[Binary]) -> Node | None:
@@ -146,12 +168,10 @@ def _without_bars(node: Node, text: str, found: list[Binary]) -> Node | None:
             return None
         case Paren(inner) if _first_bar(inner) is not None:
             return _without_bars(inner, text, found)
-        case Binary("+", left, right, span, at):
-            kept_left = _without_bars(left, text, found)
-            kept_right = _without_bars(right, text, found)
-            if kept_left is None or kept_right is None:
-                return kept_right if kept_left is None else kept_left
-            return Binary("+", kept_left, kept_right, span, at)
+        case Binary("+"):
+            parts = [_without_bars(part, text, found) for part in addends(node)]
+            kept_parts = [part for part in parts if part is not None]
+            return reduce(_plus, kept_parts) if kept_parts else None
         case Binary("-", left, right, span, at) if _first_bar(right) is None:
             kept = _without_bars(left, text, found)
             return Unary("-", right, span) if kept is None else Binary("-", kept, right, span, at)
@@ -167,6 +187,10 @@ def _without_bars(node: Node, text: str, found: list[Binary]) -> Node | None:
             raise formula_error("a random term is added with '+', nothing else", text, stray.span)
 
 
+def _plus(left: Node, right: Node) -> Node:
+    return Binary("+", left, right, (left.span[0], right.span[1]))
+
+
 def _expand_bar(bar: Binary, text: str) -> list[Bar]:
     nested = _first_bar(bar.left) or _first_bar(bar.right)
     if nested is not None:
@@ -176,7 +200,7 @@ def _expand_bar(bar: Binary, text: str) -> list[Bar]:
         raise formula_error("an offset belongs outside the random terms", text, bar.left.span)
     if not effects.terms and not effects.intercept:
         raise formula_error("this random term is empty: give it an effect, such as (1 | g)", text, bar.span)
-    groups = [Group(deparse(tree), tuple(_atoms(tree))) for tree in _expand_groups(bar.right, text)]
+    groups = [Group(_label(tree), tuple(_atoms(tree))) for tree in _expand_groups(bar.right, text)]
     if bar.op == "|":
         return [Bar(effects, group, f"({deparse(bar.left)} | {group.label})") for group in groups]
     parts = [
@@ -210,6 +234,11 @@ def _expand_groups(node: Node, text: str) -> list[Node]:
         case _:
             message = "a grouping factor is a column or columns joined by ':', '/', '*' or '+'"
             raise formula_error(message, text, node.span)
+
+
+def _label(tree: Node) -> str:
+    # R quotes an odd name only where it is part of an expression.
+    return tree.name if isinstance(tree, Name) else deparse(tree)
 
 
 def _atoms(tree: Node) -> list[Node]:

@@ -22,6 +22,9 @@ from henderson.io.frame import closest, open_table
 
 FloatArray = NDArray[np.float64]
 
+LARGEST = 1e150
+"""Sums of squares of larger numbers overflow."""
+
 
 def build_design(
     formula: str,
@@ -83,9 +86,13 @@ def build_design(
     y = _response(parsed, frame)
     _check_finite(parsed, frame)
     _check_contrasts(contrasts, parsed.fixed)
-    fixed = Matrix.learn(parsed.fixed, frame.column, contrasts)
-    terms = sorted_by_levels([_random_term(bar, frame) for bar in parsed.bars])
-    _check_groups([design for design, _ in terms], [spec for _, spec in terms], len(y), related)
+    try:
+        fixed = Matrix.learn(parsed.fixed, frame.column, contrasts)
+        terms = sorted_by_levels([_random_term(bar, frame) for bar in parsed.bars])
+        _check_groups([design for design, _ in terms], [spec for _, spec in terms], len(y), related)
+    except DataError as error:
+        # Levels and rows may be too few only because of those that were dropped.
+        raise DataError("; note: ".join([str(error), *frame.notices])) from None
     return Design(
         y=y,
         X=_matrix(fixed, frame),
@@ -150,17 +157,20 @@ def _check_finite(parsed: ParsedFormula, frame: ModelFrame) -> None:
     nodes = [parsed.response, *parsed.fixed.variables]
     for bar in parsed.bars:
         nodes += bar.effects.variables
-    for node in dict.fromkeys(nodes):
-        column = frame.column(node)
-        if isinstance(column, NumericColumn) and not np.isfinite(column.values).all():
-            finite = np.isfinite(column.values).reshape(len(column.values), -1).all(axis=1)
-            row = frame.rows[np.flatnonzero(~finite)[0]]
+    found = {node: frame.column(node) for node in nodes}
+    numbers = {repr(deparse(n)): c.values for n, c in found.items() if isinstance(c, NumericColumn)}
+    if frame.offset is not None:
+        numbers["the offset"] = frame.offset
+    for name, values in numbers.items():
+        size = np.abs(values).reshape(len(values), -1).max(axis=1)
+        row = int(np.argmax(size))
+        where = f"in row {frame.rows[row]} (counted from 0)"
+        if np.isinf(size[row]):
+            raise DataError(f"{name} is infinite {where}: mend it or make it missing")
+        if size[row] > LARGEST:
             raise DataError(
-                f"{deparse(node)!r} is infinite in row {row} (counted from 0): mend it or make it missing"
+                f"{name} is as large as {size[row]:g} {where}, and its square overflows: rescale it"
             )
-    if frame.offset is not None and np.isinf(frame.offset).any():
-        row = frame.rows[np.flatnonzero(np.isinf(frame.offset))[0]]
-        raise DataError(f"the offset is infinite in row {row} (counted from 0)")
 
 
 def _check_contrasts(contrasts: Mapping[str, Any] | None, fixed: TermSet) -> None:

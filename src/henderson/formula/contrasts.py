@@ -22,7 +22,8 @@ def contrast_matrix(kind: Any, levels: Sequence[str], factor: str) -> Contrast:
     ----------
     kind : str or array_like, shape (l, k)
         ``"treatment"``, ``"sum"``, ``"helmert"``, ``"poly"``, ``"SAS"``, with or without R's ``"contr."``;
-        or the matrix itself.
+        or the matrix itself. A data frame has the levels as its index, and its columns name those of the
+        design.
     levels : sequence of str, length l
     factor : str
         Its name, for messages.
@@ -67,13 +68,35 @@ def contrast_matrix(kind: Any, levels: Sequence[str], factor: str) -> Contrast:
 
 
 def _given(kind: Any, levels: Sequence[str], factor: str) -> Contrast:
-    matrix = np.asarray(kind, dtype=np.float64)
+    import pandas as pd
+
+    try:
+        matrix = np.asarray(kind, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise DataError(
+            f"contrasts for {factor!r}: give one of {', '.join(NAMES)}, or a matrix of numbers ({error})"
+        ) from None
     if matrix.ndim != 2 or matrix.shape[0] != len(levels) or matrix.shape[1] >= len(levels):
         raise DataError(
             f"contrasts for {factor!r}: the matrix has shape {matrix.shape}, but {len(levels)} levels "
             f"({', '.join(levels[:8])}) occur in the rows used: give it one row per level and fewer columns"
         )
-    return matrix, tuple(str(k + 1) for k in range(matrix.shape[1]))
+    if not np.isfinite(matrix).all():
+        raise DataError(f"contrasts for {factor!r}: the matrix has missing or infinite entries")
+    suffixes = tuple(str(k + 1) for k in range(matrix.shape[1]))
+    if not isinstance(kind, pd.DataFrame):
+        return matrix, suffixes
+    if all(isinstance(name, str) for name in kind.columns):
+        suffixes = tuple(kind.columns)
+    rows = [str(label) for label in kind.index]
+    if sorted(rows) == sorted(levels):
+        return matrix[[rows.index(level) for level in levels]], suffixes
+    if not isinstance(kind.index, pd.RangeIndex):
+        raise DataError(
+            f"contrasts for {factor!r}: the rows of the matrix are labelled {', '.join(rows[:8])}, "
+            f"and the levels are {', '.join(levels[:8])}"
+        )
+    return matrix, suffixes
 
 
 def orthogonal_polynomials(n: int) -> NDArray[np.float64]:

@@ -14,7 +14,7 @@ from henderson.errors import DataError, HendersonError
 from henderson.formula.deparse import deparse
 from henderson.formula.functions import PLAIN, STATEFUL, stateful_transform
 from henderson.formula.syntax import Binary, Call, Name, Node, Number, Paren, String, Unary
-from henderson.io.columns import Column, FactorColumn, NumericColumn, numeric_column
+from henderson.io.columns import Column, FactorColumn, NumericColumn, logical_column, numeric_column
 from henderson.io.frame import Table, column_of
 
 State = dict[str, dict[str, Any]]
@@ -40,6 +40,9 @@ _OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
     "&&": np.logical_and,
     "||": np.logical_or,
 }
+MAX_DEGREE = 15
+"""Of poly()."""
+
 _ON_LABELS = {"==", "!=", "%in%"}
 
 
@@ -77,20 +80,30 @@ class Evaluator:
         """
         name = node.name if isinstance(node, Name) else deparse(node)
         if name not in self._done:
-            self._done[name] = (
-                self.table.column(name) if isinstance(node, Name) else self._compute(node, name)
-            )
+            match node:
+                case Name():
+                    self._done[name] = self.table.column(name)
+                case Call("is.na", ((None, argument),)):
+                    missing = self.column(argument).missing
+                    none = np.zeros(self.table.n_rows, dtype=bool)
+                    self._done[name] = logical_column(none if missing is None else missing)
+                case _:
+                    self._done[name] = self._compute(node, name)
         return self._done[name]
 
     def inputs(self, node: Node) -> list[str]:
-        """The columns of the table that an expression needs."""
-        return [name for name in _names(node) if self._is_column(name)]
+        """The columns of the table whose missing values an expression has too."""
+        return [leaf.name for leaf in self._leaves(node) if isinstance(leaf, Name)]
+
+    def _leaves(self, node: Node) -> list[Node]:
+        leaves = dict.fromkeys(_leaves(node))
+        return [leaf for leaf in leaves if not isinstance(leaf, Name) or self._is_column(leaf.name)]
 
     def _is_column(self, name: str) -> bool:
         return name in self.table or name not in _CONSTANTS
 
     def _compute(self, node: Node, name: str) -> Column:
-        columns = {n: self.column(Name(n)) for n in self.inputs(node)}
+        columns = {leaf: self.column(leaf) for leaf in self._leaves(node)}
         n_rows = self.table.n_rows
         missing = np.zeros(n_rows, dtype=bool)
         for column in columns.values():
@@ -99,30 +112,31 @@ class Evaluator:
         # R's poly() refuses missing values and its scale() skips them: both see the complete rows only.
         some = bool(missing.any())
         complete = np.flatnonzero(~missing)
-        values = {n: _operand(c.take(complete) if some else c) for n, c in columns.items()}
+        values = {leaf: _operand(c.take(complete) if some else c) for leaf, c in columns.items()}
         state = self.state.setdefault(name, {})
         try:
             with np.errstate(all="ignore"):
                 result = _Walk(values, state).value(node)
         except HendersonError:
             raise
-        except (TypeError, ValueError, IndexError, AttributeError) as error:
+        except (TypeError, ValueError, IndexError, AttributeError, RecursionError) as error:
             raise DataError(f"{name} cannot be computed: {error}") from None
         if not state:
             del self.state[name]
         return _scatter(_as_column(result, len(complete), name), complete if some else None, n_rows)
 
 
-def _names(node: Node) -> list[str]:
+def _leaves(node: Node) -> list[Node]:
+    """What an expression is computed from: columns, and is.na(...), which sees the incomplete rows too."""
     match node:
-        case Name(name):
-            return [name]
+        case Name() | Call("is.na"):
+            return [node]
         case Binary(_, left, right):
-            return list(dict.fromkeys(_names(left) + _names(right)))
+            return _leaves(left) + _leaves(right)
         case Unary(_, inner) | Paren(inner):
-            return _names(inner)
+            return _leaves(inner)
         case Call(_, arguments):
-            return list(dict.fromkeys(n for _, argument in arguments for n in _names(argument)))
+            return [leaf for _, argument in arguments for leaf in _leaves(argument)]
         case _:
             return []
 
@@ -138,17 +152,19 @@ def _operand(column: Column) -> Any:
 class _Walk:
     """One evaluation of an expression, innermost first."""
 
-    values: dict[str, Any]
+    values: dict[Node, Any]
     state: dict[str, Any]
 
     def value(self, node: Node) -> Any:
+        if node in self.values:
+            return self.values[node]
         match node:
             case Number(value):
                 return value
             case String(value):
                 return value
             case Name(name):
-                return self.values[name] if name in self.values else _CONSTANTS[name]
+                return _CONSTANTS[name]
             case Paren(inner):
                 return self.value(inner)
             case Unary(op, inner):
@@ -171,12 +187,14 @@ class _Walk:
             return self.transform(function, deparse(node), positional, named)
         raise DataError(
             f"the function {node.function}() is not known here: compute the column in the table first, "
-            f"or use one of {', '.join(sorted([*PLAIN, *STATEFUL]))}"
+            f"or use one of {', '.join(sorted([*PLAIN, *STATEFUL, 'is.na']))}"
         )
 
     def transform(self, function: str, call: str, positional: list[Any], named: dict[str, Any]) -> Any:
         if not positional or isinstance(positional[0], FactorColumn):
             raise DataError(f"{call} needs a column of numbers")
+        if function != "bs" and any(np.ndim(a) or isinstance(a, FactorColumn) for a in positional[1:]):
+            raise DataError(f"{call}: one column is taken, and what follows it are single numbers")
         positional = [positional[0], *(_whole(a) for a in positional[1:])]
         if function == "bs":
             bounds = named.pop("Boundary.knots", None)
@@ -186,10 +204,15 @@ class _Walk:
             named["extrapolation"] = "extend"
         renamed = {STATEFUL[function].get(name, name): _whole(value) for name, value in named.items()}
         remembered = self.state.setdefault(call, {})
-        if function == "poly" and not remembered and not named.get("raw"):
-            degree = named.get("degree", positional[1] if len(positional) > 1 else 1)
+        if function == "poly" and not remembered:
+            degree = renamed.get("degree", positional[1] if len(positional) > 1 else 1)
+            if not (isinstance(degree, int) and 1 <= degree <= MAX_DEGREE):
+                raise DataError(
+                    f"{call}: the degree must be a whole number from 1 to {MAX_DEGREE}, "
+                    "beyond which rounding spoils the columns"
+                )
             distinct = len(np.unique(positional[0]))
-            if degree >= distinct:
+            if degree >= distinct and not renamed.get("raw"):
                 raise DataError(f"{call}: the degree must be less than the {distinct} distinct values")
         result = stateful_transform(function)(positional[0], *positional[1:], **renamed, _state=remembered)
         result = getattr(result, "__wrapped__", result)

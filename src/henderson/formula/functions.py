@@ -110,12 +110,20 @@ STATEFUL: dict[str, dict[str, str]] = {
     "scale": {},
     "center": {},
     "bs": {"intercept": "include_intercept"},
+    "mean": {"na.rm": "na_rm"},
 }
-"""Formulaic's transforms that remember the training data, with R's names of their arguments."""
+"""Functions that remember the training data, with R's names of their arguments."""
+
+
+def _mean(x: NDArray[np.float64], *, na_rm: bool = False, _state: dict[str, Any]) -> Any:
+    # Missing rows are gone already, whatever na.rm says.
+    return _state.setdefault("mean", np.sum(x) / np.size(x))
 
 
 def stateful_transform(name: str) -> Callable[..., Any]:
-    """Formulaic's implementation of one of `STATEFUL`."""
+    """The implementation of one of `STATEFUL`; formulaic's, but for the mean."""
+    if name == "mean":
+        return _mean
     from formulaic.transforms import TRANSFORMS
 
     return TRANSFORMS[name]  # type: ignore[no-any-return]

@@ -8,8 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from henderson.errors import DataError
 from henderson.formula.bars import Group
-from henderson.io.columns import Column, FactorColumn, as_factor, factorise
+from henderson.formula.deparse import deparse
+from henderson.formula.syntax import Node
+from henderson.io.columns import Column, FactorColumn, NumericColumn, as_factor, factorise
 
 IntArray = NDArray[np.int64]
 
@@ -37,7 +40,7 @@ class Grouping:
     @classmethod
     def learn(cls, group: Group, columns: Sequence[Column]) -> tuple[Grouping, IntArray]:
         """Learn from the atoms' columns, free of missing values and unused levels; also code the rows."""
-        factors = [_sampled(column) for column in columns]
+        factors = [_sampled(atom, column) for atom, column in zip(group.atoms, columns, strict=True)]
         codes, levels = factors[0].codes, factors[0].levels
         combinations: list[IntArray] = []
         for factor in factors[1:]:
@@ -73,7 +76,12 @@ class Grouping:
         return codes
 
 
-def _sampled(column: Column) -> FactorColumn:
+def _sampled(atom: Node, column: Column) -> FactorColumn:
     """Categories that occur; of booleans too, which keep both levels elsewhere."""
+    if isinstance(column, NumericColumn) and column.values.ndim > 1:
+        raise DataError(
+            f"the grouping factor {deparse(atom)} is a matrix of {column.values.shape[1]} columns: "
+            "group by one column"
+        )
     factor = as_factor(column)
     return FactorColumn(factor.codes, factor.levels).drop_unused() if factor.logical else factor

@@ -106,7 +106,7 @@ def model_frame(
         total_offset = values if total_offset is None else total_offset + values
     extra: dict[str, Column] = {}
     if offset is not None and not isinstance(offset, str):
-        values = _numbers_given(offset, "offset", table.n_rows)
+        values = _numbers_given(offset, "offset", table)
         total_offset = values if total_offset is None else total_offset + values
         extra["offset"] = NumericColumn(values, _nan(values))
     prior: FloatArray | None = None
@@ -114,7 +114,7 @@ def model_frame(
         nodes.append(parse(weights))
         prior = as_numbers(evaluator.column(nodes[-1]), "weights column")
     elif weights is not None:
-        prior = _numbers_given(weights, "weights", table.n_rows)
+        prior = _numbers_given(weights, "weights", table)
         extra["weights"] = NumericColumn(prior, _nan(prior))
 
     missing = _missing(evaluator, [*nodes, *offset_nodes], extra)
@@ -139,11 +139,11 @@ def model_frame(
     )
 
 
-def _numbers_given(values: Any, role: str, n_rows: int) -> FloatArray:
-    numbers = as_numbers(column_of(values, role), f"{role} array")
-    if len(numbers) != n_rows:
+def _numbers_given(values: Any, role: str, table: Table) -> FloatArray:
+    numbers = as_numbers(column_of(table.aligned(values, role), role), f"{role} array")
+    if len(numbers) != table.n_rows:
         raise DataError(
-            f"the {role} array has {len(numbers)} values and the table {n_rows} rows: "
+            f"the {role} array has {len(numbers)} values and the table {table.n_rows} rows: "
             "give one value for each row of the table, before any subset"
         )
     return numbers
@@ -176,9 +176,10 @@ def _subset(table: Table, subset: Any) -> Rows | None:
     """Rows that the subset keeps, None for all; a missing condition counts as False, as in R."""
     if subset is None:
         return None
-    column = (
-        Evaluator(table).column(parse(subset)) if isinstance(subset, str) else column_of(subset, "subset")
-    )
+    if isinstance(subset, str):
+        column = Evaluator(table).column(parse(subset))
+    else:
+        column = column_of(table.aligned(subset, "subset"), "subset")
     if not (isinstance(column, FactorColumn) and column.logical):
         raise DataError(
             "subset holds no True/False values: give a condition such as 'Days > 1', or a boolean array"

@@ -89,6 +89,18 @@ def formula_error(message: str, text: str, span: Span) -> FormulaError:
     return FormulaError(f"{message}\n    {shown}\n    {' ' * start}{'^' * max(end - start, 1)}")
 
 
+NESTED = "the formula is nested too deeply: compute some of its columns in the table first"
+
+
+def addends(node: Node) -> list[Node]:
+    """What a chain of `+` adds up, from left to right, however long it is."""
+    found: list[Node] = []
+    while isinstance(node, Binary) and node.op == "+":
+        found.append(node.right)
+        node = node.left
+    return [node, *reversed(found)]
+
+
 # R's precedences, loosest first; one number per level so that the parser is a single loop.
 PRECEDENCE = {
     "~": 1,
@@ -118,7 +130,7 @@ _TOKEN = re.compile(
       (?P<number>(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?L?)
     | (?P<name>(?:[^\W\d]|\.(?!\d))[\w.]*|`[^`]+`)
     | (?P<string>"[^"]*"|'[^']*')
-    | (?P<op>%[^%\s]*%|\*\*|<=|>=|==|!=|\|\||&&|[-+*/^:|&!<>=(),~])
+    | (?P<op>%[^%\s]*%|\*\*|<=|>=|==|!=|\|\||&&|[-+*/^|&!<>=(),~]|:(?!:))
     | (?P<end>$)
     )""",
     re.VERBOSE,
@@ -148,6 +160,9 @@ def _tokens(text: str) -> list[_Token]:
                 message = f"the quote {text[at]} is never closed"
             elif text[at] in "[$@{":
                 message = f"{text[at]!r} is not understood in a formula: make a column of it first"
+            elif text.startswith("::", at):
+                message = "'::' is not understood in a formula: write the function without its package"
+                raise formula_error(message, text, (at, at + 2))
             else:
                 message = f"unexpected character {text[at]!r}"
             raise formula_error(message, text, (at, at + 1))
@@ -272,4 +287,7 @@ def parse(text: str) -> Node:
     >>> parse("a + b").op
     '+'
     """
-    return _Parser(text).parse()
+    try:
+        return _Parser(text).parse()
+    except RecursionError:
+        raise FormulaError(NESTED) from None

@@ -6,7 +6,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from henderson.formula.deparse import deparse
-from henderson.formula.syntax import Binary, Call, Name, Node, Number, Paren, String, Unary, formula_error
+from henderson.formula.syntax import (
+    Binary,
+    Call,
+    Name,
+    Node,
+    Number,
+    Paren,
+    String,
+    Unary,
+    addends,
+    formula_error,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +129,9 @@ class _Algebra:
             case Binary("*" | ":" | "/" | "%in%" as op, left, right) if _is_number(left) or _is_number(right):
                 message = f"a number is no part of an interaction: write I(x {op} y) for arithmetic"
                 raise formula_error(message, self.text, (left if _is_number(left) else right).span)
-            case Binary("+" | "*" | ":" | "/" | "%in%" as op, left, right):
+            case Binary("+"):
+                return _distinct([mask for part in addends(node) for mask in self.expand(part)])
+            case Binary("*" | ":" | "/" | "%in%" as op, left, right):
                 return _distinct(_combine(op, self.expand(left), self.expand(right)))
             case Call("offset", arguments):
                 if len(arguments) != 1:
@@ -163,8 +176,6 @@ class _Algebra:
 
 def _combine(op: str, left: list[int], right: list[int]) -> list[int]:
     match op:
-        case "+":
-            return left + right
         case ":":
             return [a | b for a in left for b in right]
         case "*":

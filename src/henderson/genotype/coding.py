@@ -64,8 +64,9 @@ def genotype_coding(
         raise DataError(f"model must be 'additive', 'dominant' or 'recessive', not {model!r}.")
     if not isinstance(counted_allele, str) or counted_allele not in _LETTERS:
         raise DataError(f"counted_allele must be one letter, such as 'T', not {counted_allele!r}.")
-    if isinstance(letters, str):
-        raise DataError("letters must be a sequence of genotypes, one per person, not one piece of text.")
+    if isinstance(letters, str) or not isinstance(letters, Iterable):
+        given = "one piece of text" if isinstance(letters, str) else repr(letters)
+        raise DataError(f"letters must be a sequence of genotypes, one per person, not {given}.")
 
     copies, alleles = _count(letters, counted_allele)
     if len(alleles) > 2:

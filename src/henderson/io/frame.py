@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
@@ -29,11 +29,22 @@ Mask = NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A caller's table: columns are read one by one, when they are asked for."""
+    """A caller's table: columns are read one by one, when they are asked for.
+
+    Attributes
+    ----------
+    names : sequence of str
+    n_rows : int
+    fetch : callable
+        A column as it came.
+    index : pandas.Index or None
+        Labels of the rows, where the table is of pandas.
+    """
 
     names: Sequence[str]
     n_rows: int
     fetch: Callable[[str], Any]
+    index: Any = None
 
     def __contains__(self, name: str) -> bool:
         return name in self.names
@@ -49,6 +60,32 @@ class Table:
         if name not in self.names:
             raise DataError(f"the table has no column {name!r}{closest(name, self.names)}")
         return column_of(self.fetch(name), name)
+
+    def aligned(self, values: Any, name: str) -> Any:
+        """Values for the rows of the table: a pandas Series is matched by its index, all else by place.
+
+        Parameters
+        ----------
+        values : array-like
+        name : str
+            For messages.
+
+        Raises
+        ------
+        DataError
+            For a Series of the right length whose index is not that of the table in some order.
+        """
+        if self.index is None or not _is_indexed(values) or len(values) != self.n_rows:
+            return values
+        if values.index.equals(self.index):
+            return values
+        unique = values.index.is_unique and self.index.is_unique
+        if not (unique and self.index.isin(values.index).all()):
+            raise DataError(
+                f"the index of {name} is not the index of the table: reindex it, "
+                "or give its to_numpy() if its values stand in the order of the rows"
+            )
+        return values.reindex(self.index)
 
 
 def closest(name: str, names: Iterable[str]) -> str:
@@ -94,7 +131,7 @@ def open_table(data: Any) -> Table:
     if isinstance(data, Mapping):
         return _open_mapping(data)
     if _comes_from(data, "pandas") and hasattr(data, "columns"):
-        return Table(names=data.columns.tolist(), n_rows=len(data), fetch=data.__getitem__)
+        return Table(data.columns.tolist(), len(data), data.__getitem__, data.index)
     import narwhals as nw
 
     try:
@@ -104,7 +141,7 @@ def open_table(data: Any) -> Table:
         raise DataError(
             f"data is a {type(data).__name__}, not a pandas, polars or pyarrow table, or dict of arrays{lazy}"
         ) from None
-    return Table(names=frame.columns, n_rows=len(frame), fetch=frame.get_column)
+    return Table(frame.columns, len(frame), frame.get_column, nw.maybe_get_index(frame))
 
 
 def to_pandas(data: Any) -> pd.DataFrame:
@@ -118,7 +155,8 @@ def to_pandas(data: Any) -> pd.DataFrame:
     if isinstance(data, pd.DataFrame):
         return data
     if isinstance(data, Mapping):
-        return pd.DataFrame(dict(data))
+        table = _open_mapping(data)
+        return pd.DataFrame({name: table.fetch(name) for name in table.names})
     import narwhals as nw
 
     frame: pd.DataFrame = nw.from_native(data, eager_only=True).to_pandas()
@@ -132,7 +170,13 @@ def _open_mapping(data: Mapping[str, Any]) -> Table:
     if len(set(lengths.values())) > 1:
         shown = ", ".join(f"{name} {length}" for name, length in list(lengths.items())[:8])
         raise DataError(f"the columns of the table have unequal lengths: {shown}")
-    return Table(names=list(data), n_rows=next(iter(lengths.values()), 0), fetch=data.__getitem__)
+    index = next((v.index for v in data.values() if _is_indexed(v)), None)
+    table = Table(list(data), next(iter(lengths.values()), 0), data.__getitem__, index)
+    return replace(table, fetch=lambda name: table.aligned(data[name], f"column {name!r}"))
+
+
+def _is_indexed(values: Any) -> bool:
+    return _comes_from(values, "pandas") and hasattr(values, "index")
 
 
 def _comes_from(value: Any, package: str) -> bool:
@@ -158,6 +202,8 @@ def column_of(values: Any, name: str) -> Column:
     >>> column_of([True, False], "early").levels
     ('FALSE', 'TRUE')
     """
+    if isinstance(values, np.ma.MaskedArray):
+        return _from_masked(values, name)
     if isinstance(values, np.ndarray):
         return _from_numpy(values, name)
     if _comes_from(values, "pandas"):
@@ -168,6 +214,17 @@ def column_of(values: Any, name: str) -> Column:
     if array.dtype.kind not in "biuf":
         array = np.array([values] if np.ndim(values) == 0 else list(values), dtype=object)
     return _from_numpy(np.atleast_1d(array), name)
+
+
+def _from_masked(values: np.ma.MaskedArray[Any, Any], name: str) -> Column:
+    mask, held = np.ma.getmaskarray(values), np.ma.getdata(values)
+    if held.dtype.kind in "iu" and held.ndim == 1:
+        return masked_numbers(held, mask)
+    if held.dtype.kind in "iuf":
+        return _from_numpy(np.where(mask, np.nan, held), name)
+    objects = held.astype(object)
+    objects[mask] = None
+    return _from_numpy(objects, name)
 
 
 def _from_numpy(values: NDArray[Any], name: str) -> Column:
@@ -211,7 +268,10 @@ def _from_objects(values: NDArray[Any], name: str) -> Column:
         filled[~missing] = present.astype(filled.dtype)
     except (TypeError, ValueError):
         held = " and ".join(sorted(t.__name__ for t in types))
-        raise DataError(f"column {name!r} holds {held} values, which are no numbers or strings") from None
+        raise DataError(
+            f"column {name!r} holds {held} values, which are no numbers or strings: "
+            "turn them into numbers, or into strings for categories"
+        ) from None
     return masked_numbers(filled, missing)
 
 
@@ -269,6 +329,8 @@ def _from_narwhals(values: Any, name: str) -> Column:
         return masked_numbers(np.asarray(series.fill_null(0).to_numpy()), missing)
     if dtype.is_numeric():
         return masked_numbers(np.asarray(series.cast(nw.Float64).to_numpy(), dtype=np.float64), missing)
+    if dtype == nw.Unknown and missing.all():
+        return masked_numbers(np.zeros(len(missing)), missing)
     raise DataError(f"column {name!r} has type {dtype}: turn it into numbers, or into strings for categories")
 
 

@@ -6,8 +6,9 @@ import io
 import warnings
 import zlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import TextIO
 
@@ -19,10 +20,11 @@ from henderson.errors import DataError
 _SEPARATOR = {".csv": ",", ".tsv": "\t"}
 _MISSING = ["", "NA", "NaN"]
 _KNOWN = ".csv, .tsv (each also with .gz) and .parquet"
+_MOSTLY = 0.9  # of a column's values are numbers: then the others are slips
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 
-def read_table(path: str | Path) -> pd.DataFrame:
+def read_table(path: str | Path, numbers: Container[str] | None = None) -> pd.DataFrame:
     """Read a table, its format known from the file's ending.
 
     Parameters
@@ -30,7 +32,12 @@ def read_table(path: str | Path) -> pd.DataFrame:
     path : str or Path
         A ``.csv``, ``.tsv``, ``.csv.gz``, ``.tsv.gz`` or ``.parquet`` file. Text is UTF-8 with the column
         names in the first line; ``NA``, ``NaN`` and an empty field are missing. A column in which all
-        else is numbers is read as numbers, any other as text.
+        else is numbers is read as numbers, any other as text. A ``.csv`` file may have semicolons between
+        its columns. Row names, as R and pandas write them (a first column without a name, or a first line
+        one name short), become the column ``row``.
+    numbers : container of str, optional
+        The columns of a text file to check for slips: one in which nine values of ten are numbers, but not
+        all, is refused. Without it, every column is checked.
 
     Returns
     -------
@@ -55,7 +62,7 @@ def read_table(path: str | Path) -> pd.DataFrame:
         if ending == ".parquet" and not zipped:
             table = _read_parquet(path)
         elif ending in _SEPARATOR:
-            table = _read_text(path, _SEPARATOR[ending], zipped)
+            table = _read_text(path, _SEPARATOR[ending], zipped, numbers)
         else:
             raise DataError(f"{path}: the ending does not say how to read it; henderson reads {_KNOWN}.")
     return table
@@ -104,16 +111,19 @@ def _read_parquet(path: Path) -> pd.DataFrame:
     return frame.reset_index() if any(frame.index.names) else frame
 
 
-def _read_text(path: Path, separator: str, zipped: bool) -> pd.DataFrame:
+def _read_text(path: Path, separator: str, zipped: bool, numbers: Container[str] | None) -> pd.DataFrame:
     """Read a CSV or TSV file."""
     text = _text(path, zipped)
-    names = _header(path, text, separator)
+    separator = _separator(path, text, separator)
+    names, short = _header(path, text, separator)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)
             table = pd.read_csv(
                 io.StringIO(text),
                 sep=separator,
+                header=0,
+                names=names,
                 index_col=False,
                 na_values=_MISSING,
                 keep_default_na=False,
@@ -127,7 +137,9 @@ def _read_text(path: Path, separator: str, zipped: bool) -> pd.DataFrame:
         _check_rows(path, text, separator, len(names))
     if not len(table):
         raise DataError(f"{path} has column names but no rows.")
-    table.columns = pd.Index(names)
+    if short and not _are_row_names(table):
+        _check_rows(path, text, separator, len(names) - 1)
+    _check_numbers(path, text, separator, table, numbers)
     return table
 
 
@@ -167,18 +179,40 @@ def _records(path: Path, text: TextIO, separator: str) -> Iterator[tuple[int, li
         raise DataError(f"{path}, line {reader.line_num}: {str(problem).rstrip('.')}.") from None
 
 
-def _header(path: Path, text: str, separator: str) -> list[str]:
-    """Give the column names."""
+def _separator(path: Path, text: str, separator: str) -> str:
+    """Give what stands between the columns: as the file's ending says, or semicolons in a .csv file."""
     _, names = next(_records(path, io.StringIO(text, newline=""), separator))
-    names = [name.strip() for name in names]
-    _check_names(path, names)
-    other = {",": "\t", "\t": ","}[separator]
-    if len(names) == 1 and other in names[0]:
-        kind = {",": "commas (.csv)", "\t": "tabs (.tsv)"}
+    if len(names) > 1:
+        return separator
+    kinds = {",": "commas (.csv)", "\t": "tabs (.tsv)", ";": "semicolons (.csv)", " ": "spaces"}
+    other = next((other for other in kinds if other in names[0].strip()), separator)
+    if other != separator and (separator, other) != (",", ";"):
         raise DataError(
-            f"{path}: the columns are separated by {kind[other]}, but its ending says {kind[separator]}."
+            f"{path}: the columns are separated by {kinds[other]}, but its ending says {kinds[separator]}."
         )
-    return names
+    return other
+
+
+def _header(path: Path, text: str, separator: str) -> tuple[list[str], bool]:
+    """Give the column names, and whether the first line leaves out the one of the row names."""
+    records = _records(path, io.StringIO(text, newline=""), separator)
+    names = [name.strip() for name in next(records)[1]]
+    _, first = next(records, (0, []))
+    short = len(first) == len(names) + 1
+    if short:
+        names.insert(0, "")
+    if len(names) > 1 and not names[0]:
+        names[0] = "row"
+        while names[0] in names[1:]:
+            names[0] += "_"
+    _check_names(path, names)
+    return names, short
+
+
+def _are_row_names(table: pd.DataFrame) -> bool:
+    """Tell R's row names (whole numbers or text, each once) from a column that was not named by mistake."""
+    first, last = table.iloc[:, 0], table.iloc[:, -1]
+    return first.is_unique and not first.isna().any() and first.dtype.kind != "f" and not last.isna().all()
 
 
 def _check_names(path: Path, names: list[str]) -> None:
@@ -195,10 +229,35 @@ def _check_names(path: Path, names: list[str]) -> None:
         )
 
 
+def _check_numbers(
+    path: Path, text: str, separator: str, table: pd.DataFrame, columns: Container[str] | None
+) -> None:
+    """Refuse a column of numbers that a few values of another kind made text."""
+    for position, name in enumerate(table.columns):
+        values = table[name].dropna()
+        if (columns is not None and name not in columns) or pd.api.types.infer_dtype(values) != "string":
+            continue
+        strays = values[pd.to_numeric(values, errors="coerce").isna()]
+        without_commas = pd.to_numeric(strays.str.replace(",", ""), errors="coerce")
+        if strays.empty or len(values) - without_commas.isna().sum() < _MOSTLY * len(values):
+            continue
+        stray = strays.iloc[0]
+        records = islice(_records(path, io.StringIO(text, newline=""), separator), 1, None)
+        line = next(line for line, fields in records if fields[position : position + 1] == [stray])
+        if without_commas.notna().iloc[0]:
+            mend = "has a comma; write numbers with a decimal point and no commas"
+        else:
+            mend = (
+                "is no number, and almost all others are; write NA, or leave it empty "
+                f"(if they are labels, write factor({name}) in the formula)"
+            )
+        raise DataError(f"{path}, line {line}, column {name}: {stray!r} {mend}.")
+
+
 def _check_rows(path: Path, text: str, separator: str, width: int) -> None:
-    """Refuse the first record that has more or fewer fields than there are column names."""
+    """Refuse the first record below the column names that has more or fewer fields than there are columns."""
     if '"' in text or "\r" in text:
-        records = _records(path, io.StringIO(text, newline=""), separator)
+        records = islice(_records(path, io.StringIO(text, newline=""), separator), 1, None)
         ragged = next(((line, len(fields)) for line, fields in records if len(fields) != width), None)
     else:
         ragged = _ragged_line(text, separator, width)
@@ -214,5 +273,6 @@ def _ragged_line(text: str, separator: str, width: int) -> tuple[int, int] | Non
     ends = np.flatnonzero(characters == ord("\n"))
     before = np.searchsorted(np.flatnonzero(characters == ord(separator)), ends)
     fields = np.diff(before, prepend=0) + 1
-    ragged = np.flatnonzero((fields != width) & (np.diff(ends, prepend=-1) > 1))
+    rows = np.flatnonzero(np.diff(ends, prepend=-1) > 1)[1:]
+    ragged = rows[fields[rows] != width]
     return (int(ragged[0]) + 1, int(fields[ragged[0]])) if ragged.size else None
