@@ -168,3 +168,13 @@ def test_rank_deficiency_is_told(data):
 def test_notices_are_logged(data, caplog):
     hd.lmer("y ~ x + I(2 * x) + (1 | g)", data)
     assert "rank deficient" in caplog.text
+
+
+@pytest.mark.parametrize("size", [1e-13, 1e9])
+def test_the_unit_of_the_weights_does_not_matter(data, size):
+    w = np.linspace(0.5, 2.0, len(data))
+    a = hd.lmer("y ~ x + (1 | g)", data, weights=w)
+    b = hd.lmer("y ~ x + (1 | g)", data, weights=size * w)
+    np.testing.assert_allclose(b.fixef, a.fixef, rtol=1e-6)
+    np.testing.assert_allclose(b.sigma, np.sqrt(size) * a.sigma, rtol=1e-6)
+    np.testing.assert_allclose(b.theta * np.sqrt(size), a.theta, rtol=1e-5)

@@ -21,6 +21,8 @@ from henderson.linalg.pivoting import independent_columns, triangular_factor
 from henderson.model import MixedModel, RandomTerm
 
 logger = logging.getLogger("henderson")
+#: A residual sum of squares below this part of the total is mostly rounding.
+LOST = 1e-12
 
 
 def lmer(
@@ -189,9 +191,9 @@ def _control(control: Control | None) -> Control | None:
 def _check_residual(design: Design, fitted: Fitted) -> None:
     """Refuse a response that the random effects reproduce: its residual variance is rounding error."""
     y = design.y if design.offset is None else design.y - design.offset
-    spread = float(np.var(y)) if design.X.size else float(np.mean(y**2))
-    criterion = fitted.criterion
-    if criterion.pwrss > 1e-12 * spread * criterion.n and np.isfinite(fitted.optimum.objective):
+    w = np.ones_like(y) if design.weights is None else design.weights
+    total = float(w @ (y - (w @ y) / w.sum()) ** 2)
+    if fitted.criterion.pwrss > LOST * total and np.isfinite(fitted.optimum.objective):
         return
     groups = " and ".join(f"'{r.group}'" for r in design.random)
     raise DataError(

@@ -33,6 +33,11 @@ class Control:
         this. 1e-12 fixes theta to about 1e-6 of its standard error.
     max_iterations : int
         Accepted or rejected steps at most.
+
+    Examples
+    --------
+    >>> Control(max_iterations=50)
+    Control(tolerance=1e-12, max_iterations=50)
     """
 
     tolerance: float = 1e-12

@@ -53,6 +53,21 @@ class LmerResult:
 
     ``print(fit)`` shows the summary. Numbers come as pandas objects with names. A pickle keeps the
     estimates and fitted values and leaves out the data and the engine.
+
+    Examples
+    --------
+    >>> import henderson as hd
+    >>> fit = hd.lmer("Reaction ~ Days + (Days | Subject)", hd.example_data("sleepstudy"))
+    >>> fit
+    <LmerResult 'Reaction ~ Days + (Days | Subject)' by REML: 180 rows; Subject 18>
+    >>> fit.fixef.round(3).to_dict()
+    {'(Intercept)': 251.405, 'Days': 10.467}
+    >>> fit.varcorr["Subject"].sd.round(3), round(fit.sigma, 3)
+    (array([24.74 ,  5.922]), 25.592)
+    >>> fit.ranef()["Subject"].loc["308"].round(2).to_dict()
+    {'(Intercept)': 2.26, 'Days': 9.2}
+    >>> fit.tidy()["term"].tolist()[2:]
+    ['sd__(Intercept)', 'sd__Days', 'cor__(Intercept).Days', 'sd__Observation']
     """
 
     def __init__(self, estimates: Estimates, fitted: Fitted | None, data: Any) -> None:
