@@ -7,7 +7,7 @@ import pytest
 
 from engine.contract import EngineContract, close
 from engine.dense import at_theta, random_model, random_theta
-from henderson.covariance import ByUnit, DenseRelationship, Unstructured
+from henderson.covariance import ByUnit, FactorRelationship, Unstructured
 from henderson.engine.blocked import BlockedEngine, core, plan
 from henderson.engine.blocked.moments import column_moments, random_moments
 from henderson.errors import ModelNotSupportedError
@@ -148,7 +148,7 @@ class TestRefusals:
 
     def test_relationship(self):
         first = self.model.terms[0]
-        G = DenseRelationship(np.eye(first.n_levels))
+        G = FactorRelationship(np.eye(first.n_levels))
         with pytest.raises(ModelNotSupportedError, match="relationship"):
             BlockedEngine(replace(self.model, terms=(replace(first, relationship=G),)))
 

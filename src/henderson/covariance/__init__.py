@@ -2,9 +2,11 @@
 
 from henderson.covariance.relationship import (
     ByUnit,
-    DenseRelationship,
+    FactorRelationship,
     Homogeneous,
     Identity,
+    OperatorRelationship,
+    Precision,
     Relationship,
     Residual,
     Stratified,
@@ -14,9 +16,11 @@ from henderson.covariance.structure import Covariance, Unstructured
 __all__ = [
     "ByUnit",
     "Covariance",
-    "DenseRelationship",
+    "FactorRelationship",
     "Homogeneous",
     "Identity",
+    "OperatorRelationship",
+    "Precision",
     "Relationship",
     "Residual",
     "Stratified",

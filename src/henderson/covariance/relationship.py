@@ -2,22 +2,43 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+if TYPE_CHECKING:
+    from scipy.sparse import csc_array
+
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Unrelated levels: families, schools, batches."""
+    """Unrelated levels, G = I: families, schools, batches."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class DenseRelationship:
-    """A dense (l, l) relationship matrix of the levels, such as a GRM."""
+class Precision:
+    """A sparse inverse of G, (l, l), with log|G|: a pedigree's A^-1 or the single-step H^-1."""
 
-    matrix: NDArray[np.float64]
+    inverse: csc_array
+    logdet: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FactorRelationship:
+    """G = L L' with L (l, r), dense or low rank; G may be singular (twins, centred GRMs)."""
+
+    factor: NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class OperatorRelationship:
+    """A G too large to form: ``apply`` takes (l, m) to G times it."""
+
+    apply: Callable[[NDArray[np.float64]], NDArray[np.float64]]
+    n_levels: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +48,7 @@ class Homogeneous:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Stratified:
-    """Independent residuals whose variance depends on the stratum: R diagonal."""
+    """Independent residuals whose variance depends on the stratum: R diagonal; codes (n,)."""
 
     codes: NDArray[np.int64]
     n_strata: int
@@ -35,7 +56,10 @@ class Stratified:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ByUnit:
-    """Residuals correlated within a unit (a person's traits or times): R block-diagonal."""
+    """Residuals correlated within a unit (a person's traits or times): R block-diagonal.
+
+    Row i belongs to ``unit[i]`` and stands at ``position[i]`` within it.
+    """
 
     unit: NDArray[np.int64]
     position: NDArray[np.int64]
@@ -43,5 +67,5 @@ class ByUnit:
     n_positions: int
 
 
-Relationship = Identity | DenseRelationship
+Relationship = Identity | Precision | FactorRelationship | OperatorRelationship
 Residual = Homogeneous | Stratified | ByUnit
