@@ -178,3 +178,12 @@ def test_the_unit_of_the_weights_does_not_matter(data, size):
     np.testing.assert_allclose(b.fixef, a.fixef, rtol=1e-6)
     np.testing.assert_allclose(b.sigma, np.sqrt(size) * a.sigma, rtol=1e-6)
     np.testing.assert_allclose(b.theta * np.sqrt(size), a.theta, rtol=1e-5)
+
+
+def test_coef_has_the_same_columns_in_every_group(data):
+    fit = hd.lmer("y ~ 1 + (x | g) + (1 | h)", data)
+    coefficients = fit.coef()
+    assert list(coefficients["g"].columns) == ["x", "(Intercept)"] == list(coefficients["h"].columns)
+    assert (coefficients["h"]["x"] == 0).all()
+    modes = fit.ranef()["g"]
+    np.testing.assert_allclose(coefficients["g"]["(Intercept)"], fit.fixef["(Intercept)"] + modes["(Intercept)"])

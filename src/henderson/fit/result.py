@@ -184,14 +184,18 @@ class LmerResult:
         return RandomEffects(tables, variances)
 
     def coef(self) -> dict[str, pd.DataFrame]:
-        """Coefficients of each level: fixed effects plus that level's random effects."""
+        """Coefficients of each level: fixed effects plus that level's random effects.
+
+        As in lme4, a random effect without a fixed one has a column in every group's table: zero where it
+        belongs to another group.
+        """
         import pandas as pd
 
         out = {}
+        beta = self.fixef
+        random = dict.fromkeys(name for t in self._e.terms for name in t.names)
+        columns = [*(name for name in random if name not in beta.index), *beta.index]
         for group, table in self.ranef(cond_var=False).items():
-            beta = self.fixef
-            extra = [c for c in table.columns if c not in beta.index]
-            columns = [*extra, *beta.index]
             full = pd.DataFrame(0.0, index=table.index, columns=columns)
             full[list(beta.index)] = beta.to_numpy()
             for column in table.columns:
