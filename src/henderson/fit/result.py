@@ -198,7 +198,7 @@ class LmerResult:
         for group, table in self.ranef(cond_var=False).items():
             full = pd.DataFrame(0.0, index=table.index, columns=columns)
             full[list(beta.index)] = beta.to_numpy()
-            for column in table.columns:
+            for column in dict.fromkeys(table.columns):
                 full[column] += table[[column]].sum(axis=1)
             out[group] = full
         return out

@@ -53,7 +53,7 @@ def read_table(path: str | Path, numbers: Container[str] | None = None) -> pd.Da
     if path.is_dir():
         raise DataError(f"{path} is a folder, not a table.")
     if not path.exists():
-        raise DataError(f"There is no file {path}{_nearby(path)}.")
+        raise DataError(f"There is no file {path}{_nearby(path)}")
     ending = path.suffix.lower()
     zipped = ending == ".gz"
     if zipped:
@@ -89,7 +89,7 @@ def _nearby(path: Path) -> str:
         return f": there is no folder {path.parent} either"
     names = [entry.name for entry in path.parent.iterdir() if entry.is_file()]
     close = get_close_matches(path.name, names, n=1, cutoff=0.75)
-    return f"; did you mean {path.with_name(close[0])}" if close else ""
+    return f"; did you mean {path.with_name(close[0])}?" if close else "."
 
 
 def _read_parquet(path: Path) -> pd.DataFrame:
