@@ -168,7 +168,7 @@ def test_refuses_in_one_sentence(tmp_path, name, content, message):
 def test_a_missing_file_suggests_its_neighbour(tmp_path):
     written(tmp_path, "people.csv", PEOPLE)
 
-    with pytest.raises(DataError, match=r"There is no file .*poeple\.csv; did you mean .*people\.csv\."):
+    with pytest.raises(DataError, match=r"There is no file .*poeple\.csv; did you mean .*people\.csv\?"):
         read_table(tmp_path / "poeple.csv")
 
 

@@ -86,7 +86,7 @@ def _nearby(path: Path) -> str:
     from difflib import get_close_matches
 
     if not path.parent.is_dir():
-        return f": there is no folder {path.parent} either"
+        return f": there is no folder {path.parent} either."
     names = [entry.name for entry in path.parent.iterdir() if entry.is_file()]
     close = get_close_matches(path.name, names, n=1, cutoff=0.75)
     return f"; did you mean {path.with_name(close[0])}?" if close else "."
