@@ -529,3 +529,9 @@ def test_spec_holds_no_rows():
     data = {"y": np.arange(n) * 1.0, "x": np.arange(n) * 2.0, "g": np.arange(n) % 10}
     spec = build_design("y ~ poly(x, 3) + (x|g)", data).spec
     assert len(pickle.dumps(spec)) < 5000
+
+
+def test_a_function_of_categories_is_refused_in_plain_words():
+    data = {"y": [1.0, 2, 4, 3, 5, 7], "f": list("abcabc"), "g": list("aaabbb")}
+    with pytest.raises(DataError, match=r"log\(f\) cannot be computed: f holds categories, not numbers"):
+        build_design("y ~ log(f) + (1 | g)", data)
