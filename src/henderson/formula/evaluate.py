@@ -120,7 +120,7 @@ class Evaluator:
         except HendersonError:
             raise
         except (TypeError, ValueError, IndexError, AttributeError, RecursionError) as error:
-            labels = [leaf for leaf, column in columns.items() if isinstance(column, FactorColumn)]
+            labels = [deparse(leaf) for leaf, column in columns.items() if isinstance(column, FactorColumn)]
             if labels and isinstance(error, TypeError):
                 held = " and ".join(labels)
                 raise DataError(f"{name} cannot be computed: {held} holds categories, not numbers") from None
