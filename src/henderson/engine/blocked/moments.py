@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from henderson.engine.blocked.plan import Plan
+from henderson.engine.blocked.plan import Index, Plan
 from henderson.linalg.levelwise import segment_sum
 
 Array = NDArray[np.float64]
@@ -72,18 +72,13 @@ class ColumnMoments:
 def random_moments(plan: Plan, Z: tuple[Array, ...]) -> RandomMoments:
     """Accumulate Z'Z from the weighted design of each block of the plan, (n, q) each."""
     n_chain = len(plan.chain)
-    diagonal = tuple(
-        segment_sum(_products(z, z), b.codes, b.l) for b, z in zip(plan.chain, Z[:n_chain], strict=True)
-    )
-    cross = {
-        (k, t): segment_sum(_products(Z[t], Z[k]), plan.chain[k].codes, plan.chain[k].l)
-        for (k, t) in plan.parent
-    }
+    diagonal = tuple(_sums(z, z, b.codes, b.l) for b, z in zip(plan.chain, Z[:n_chain], strict=True))
+    cross = {(k, t): _sums(Z[t], Z[k], plan.chain[k].codes, plan.chain[k].l) for (k, t) in plan.parent}
     places = []
     for z, where in zip(Z[:n_chain], plan.places, strict=False):
         values = np.zeros((z.shape[1], where.column.size))
         for u, group in enumerate(where.group):
-            sums = segment_sum(_products(z, Z[n_chain + u]), where.of_record[u], group.shape[1])
+            sums = _sums(z, Z[n_chain + u], where.of_record[u], group.shape[1])
             values[:, group] = sums
         places.append(values)
     return RandomMoments(diagonal, cross, tuple(places), _core_moments(plan, Z[n_chain:]))
@@ -91,9 +86,7 @@ def random_moments(plan: Plan, Z: tuple[Array, ...]) -> RandomMoments:
 
 def column_moments(plan: Plan, Z: tuple[Array, ...], M: Array) -> ColumnMoments:
     """Accumulate Z'M for weighted columns M (n, m)."""
-    return by_blocks(
-        plan, [segment_sum(_products(M, z), b.codes, b.l) for b, z in zip(plan.blocks, Z, strict=True)]
-    )
+    return by_blocks(plan, [_sums(M, z, b.codes, b.l) for b, z in zip(plan.blocks, Z, strict=True)])
 
 
 def by_blocks(plan: Plan, values: list[Array]) -> ColumnMoments:
@@ -121,19 +114,26 @@ def of_effects(plan: Plan, moments: RandomMoments, x: list[Array]) -> ColumnMome
     return ColumnMoments(tuple(chain), core)
 
 
-def _products(a: Array, b: Array) -> Array:
-    """Row-wise products, (columns of a, columns of b, n)."""
-    return np.asarray(a.T[:, None, :] * b.T[None, :, :])
+def _sums(a: Array, b: Array, codes: Index, size: int) -> Array:
+    """Sums by code of the products of each column of a (n, p) with each of b (n, q); (p, q, size)."""
+    out = np.empty((a.shape[1], b.shape[1], size))
+    right = np.ascontiguousarray(b.T)
+    for i, left in enumerate(np.ascontiguousarray(a.T)):
+        for j in range(i + 1 if a is b else b.shape[1]):
+            out[i, j] = np.bincount(codes, left * right[j], size)
+            if a is b:
+                out[j, i] = out[i, j]
+    return out
 
 
 def _core_moments(plan: Plan, Z: tuple[Array, ...]) -> Array:
     total = np.zeros((plan.n_core, plan.n_core))
     effects = [plan.core_effects(u) for u in range(len(plan.core))]
     for u, (b, z) in enumerate(zip(plan.core, Z, strict=True)):
-        own = segment_sum(_products(z, z), b.codes, b.l)
+        own = _sums(z, z, b.codes, b.l)
         rows = effects[u]
         total[rows[:, None, :], rows[None, :, :]] = own
         for v in range(u):
             where = effects[u][:, None, b.codes], effects[v][None, :, plan.core[v].codes]
-            np.add.at(total, where, _products(z, Z[v]))
+            np.add.at(total, where, z.T[:, None, :] * Z[v].T[None, :, :])
     return np.tril(total) + np.tril(total, -1).T

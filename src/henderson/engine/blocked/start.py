@@ -39,7 +39,11 @@ def moment_start(
     effects = [plan.core_effects(u) for u in range(len(plan.core))]
     A = [*random.diagonal, *(random.core[e[:, None], e[None, :]] for e in effects)]
     C = [*columns.chain, *(columns.core[:, e] for e in effects)]
-    H = [np.asarray(np.linalg.inv(a.transpose(2, 0, 1) + np.eye(a.shape[0])).transpose(1, 2, 0)) for a in A]
+    # the level stays the fastest axis in memory
+    H = [
+        np.ascontiguousarray(np.linalg.inv(a.transpose(2, 0, 1) + np.eye(len(a))).transpose(1, 2, 0))
+        for a in A
+    ]
     unknowns = [(k, i, j) for k, b in enumerate(plan.blocks) for j in range(b.q) for i in range(j, b.q)]
     size = len(unknowns) + 1
     M, right = np.zeros((size, size)), np.zeros(size)
