@@ -86,7 +86,7 @@ class Factor:
             if stage.fill is not None:
                 where = self.plan.places[k]
                 moved = np.einsum("ap,map->mp", stage.fill, W[:, :, where.row])
-                core = core - segment_sum(moved, where.column, self.plan.n_core)
+                core = core - where.sum_by_effect(moved)
         return tuple(chain), core
 
     def gram(self, left: tuple[tuple[Array, ...], Array], right: tuple[tuple[Array, ...], Array]) -> Array:
@@ -111,7 +111,7 @@ class Factor:
             if stage.fill is not None:
                 where = self.plan.places[k]
                 taken = stage.fill[None] * core_b[:, None, where.column]
-                r = r - segment_sum(taken, where.row, r.shape[2])
+                r = r - where.sum_by_level(taken)
             b[k] = np.einsum("abl,mbl->mal", stage.C0, r)
             ZVM[k] = np.einsum("abl,mbl->mal", stage.J, r)
         core_z = core_rhs - core_b @ self.core.A
@@ -201,14 +201,13 @@ def spread(factor: Factor) -> Spread:
         if not stage.up and stage.fill is None:
             C[k], G[k] = stage.C0, multiply(stage.J, stage.A).sum(axis=2)
             continue
-        l = stage.A.shape[2]
         X_up: dict[int, Array] = {}
         for u in stage.up:
             X = _toward_parent(plan, stage, C, across, (k, u))
             if stage.fill is not None:
                 where = plan.places[k]
                 met = across_core[u][:, plan.lifted[k, u]]
-                X = X + segment_sum(stage.fill[:, None] * met[None], where.row, l)
+                X = X + where.sum_by_level(stage.fill[:, None] * met[None])
             X_up[u] = X
         # Y: covariance of what the level meets, carried to the level
         Y = sum((multiply(X, stage.up[u]) for u, X in X_up.items()), start=np.zeros_like(stage.A))
@@ -219,7 +218,7 @@ def spread(factor: Factor) -> Spread:
                 for u, R in stage.up.items():
                     met = across_core[u][:, plan.lifted[k, u]]
                     X_core = X_core + np.einsum("cap,cp->ap", R[:, :, where.row], met)
-                Y = Y + segment_sum(X_core[:, None] * stage.fill[None], where.row, l)
+                Y = Y + where.sum_by_level(X_core[:, None] * stage.fill[None])
                 across_core[k] = -np.einsum("abp,bp->ap", stage.C0[:, :, where.row], X_core)
             else:
                 # Nothing lies below the first block, so that only the sum over its places is wanted
@@ -227,7 +226,7 @@ def spread(factor: Factor) -> Spread:
                 for u, R in stage.up.items():
                     met = across_core[u][:, plan.lifted[k, u]]
                     X_core = np.einsum("cap,cp->ap", R[:, :, where.row], met)
-                    Y = Y + segment_sum(X_core[:, None] * stage.fill[None], where.row, l)
+                    Y = Y + where.sum_by_level(X_core[:, None] * stage.fill[None])
         for u, X in X_up.items():
             across[k, u] = -multiply(stage.C0, X)
         C[k] = stage.C0 + multiply(multiply(stage.C0, Y), stage.C0)

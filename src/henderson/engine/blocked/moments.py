@@ -108,9 +108,9 @@ def of_effects(plan: Plan, moments: RandomMoments, x: list[Array]) -> ColumnMome
     core = effects.core @ moments.core
     for k, (where, R) in enumerate(zip(plan.places, moments.places, strict=True)):
         down = np.einsum("ap,map->mp", R, effects.chain[k][:, :, where.row])
-        core = core + segment_sum(down, where.column, plan.n_core)
+        core = core + where.sum_by_effect(down)
         met = R[None] * effects.core[:, None, where.column]
-        chain[k] = chain[k] + segment_sum(met, where.row, plan.chain[k].l)
+        chain[k] = chain[k] + where.sum_by_level(met)
     return ColumnMoments(tuple(chain), core)
 
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,6 +62,8 @@ class CorePlaces:
         Level and core effect of each place, sorted by level, then effect.
     by_column : ndarray, shape (nnz,)
         The places in order of their core effect.
+    first_of_column : ndarray, shape (N,)
+        Where each core effect's places begin in that order. Every level and every effect has a place.
     of_record : tuple of ndarray, shape (n,)
         For each core block, the place in ``group`` order of each record: see `group`.
     group : tuple of ndarray, shape (q_u, n_pairs)
@@ -71,8 +74,17 @@ class CorePlaces:
     row: Index
     column: Index
     by_column: Index
+    first_of_column: Index
     of_record: tuple[Index, ...]
     group: tuple[Index, ...]
+
+    def sum_by_level(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Sum over the places of each level, (..., nnz) to (..., l)."""
+        return np.asarray(np.add.reduceat(values, self.indptr[:-1], axis=-1))
+
+    def sum_by_effect(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Sum over the places of each core effect, (..., nnz) to (..., N)."""
+        return np.asarray(np.add.reduceat(values[..., self.by_column], self.first_of_column, axis=-1))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -216,7 +228,8 @@ def _core_places(block: Block, core: tuple[Block, ...], offsets: tuple[int, ...]
     row, column = row[order], column[order]
     indptr = np.searchsorted(row, np.arange(block.l + 1)).astype(np.intp)
     by_column = np.argsort(column, kind="stable").astype(np.intp, copy=False)
-    return CorePlaces(indptr, row, column, by_column, tuple(of_record), group)
+    first = np.searchsorted(column[by_column], np.arange(offsets[-1])).astype(np.intp)
+    return CorePlaces(indptr, row, column, by_column, first, tuple(of_record), group)
 
 
 def _find(places: CorePlaces, row: Index, column: Index, n_core: int) -> Index:
