@@ -186,4 +186,6 @@ def test_coef_has_the_same_columns_in_every_group(data):
     assert list(coefficients["g"].columns) == ["x", "(Intercept)"] == list(coefficients["h"].columns)
     assert (coefficients["h"]["x"] == 0).all()
     modes = fit.ranef()["g"]
-    np.testing.assert_allclose(coefficients["g"]["(Intercept)"], fit.fixef["(Intercept)"] + modes["(Intercept)"])
+    np.testing.assert_allclose(
+        coefficients["g"]["(Intercept)"], fit.fixef["(Intercept)"] + modes["(Intercept)"]
+    )
