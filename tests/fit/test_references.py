@@ -29,12 +29,12 @@ def test_reference(model):
     # criterion: never above the best known optimum; where it is below, the value itself is checked by
     # test_criterion_at_lme4s_theta
     assert fit.criterion <= optimum["objective"] + 1e-6
-    assert fit.criterion == pytest.approx(optimum["objective"], abs=1e-6 if optimum["converged"] else 1e-2)
+    assert fit.criterion == pytest.approx(optimum["objective"], abs=1e-6)
     assert fit.nobs == stored["n"]["nobs"]
     assert fit.ngroups == stored["n"]["ngrps"]
     assert fit.df == stored["n"]["logLik_df"]
-    assert fit.aic == pytest.approx(stored["AIC"], abs=2e-2)
-    assert fit.bic == pytest.approx(stored["BIC"], abs=2e-2)
+    assert fit.aic == pytest.approx(stored["AIC"], abs=1e-6)
+    assert fit.bic == pytest.approx(stored["BIC"], abs=1e-6)
     assert list(fit.fixef.index) == stored["fixef"]["names"]
     assert list(fit.theta_names) == stored["theta_names"]
     assert [(t.label, list(t.names)) for t in fit.varcorr] == [
@@ -43,9 +43,8 @@ def test_reference(model):
 
     se = np.array(stored["fixef"]["se"])
     assert np.abs(fit.fixef.to_numpy() - stored["fixef"]["estimate"]) / se == pytest.approx(0.0, abs=1e-5)
-    mean_y = np.abs(fit.fitted[np.isfinite(fit.fitted)]).mean()
     head = np.array([np.nan if v is None else v for v in stored["fitted_head"]], dtype=float)
-    np.testing.assert_allclose(fit.fitted[: head.size], head, rtol=0, atol=1e-5 * mean_y + 1e-4 * fit.sigma)
+    np.testing.assert_allclose(fit.fitted[: head.size], head, rtol=0, atol=1e-4 * fit.sigma)
     if not optimum["converged"]:
         return
     assert fit.sigma == pytest.approx(stored["sigma"], rel=1e-5)
