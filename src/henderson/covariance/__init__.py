@@ -1,7 +1,9 @@
 """Structures of the covariance within a level, between levels and of the residuals."""
 
+from henderson.covariance.matrix import RelationshipMatrix
 from henderson.covariance.relationship import (
     ByUnit,
+    DenseRelationship,
     FactorRelationship,
     Homogeneous,
     Identity,
@@ -16,12 +18,14 @@ from henderson.covariance.structure import Covariance, Unstructured
 __all__ = [
     "ByUnit",
     "Covariance",
+    "DenseRelationship",
     "FactorRelationship",
     "Homogeneous",
     "Identity",
     "OperatorRelationship",
     "Precision",
     "Relationship",
+    "RelationshipMatrix",
     "Residual",
     "Stratified",
     "Unstructured",

@@ -27,6 +27,13 @@ class Precision:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class DenseRelationship:
+    """A dense symmetric G (l, l), positive semi-definite: a genomic relationship matrix."""
+
+    matrix: NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class FactorRelationship:
     """G = L L' with L (l, r), dense or low rank; G may be singular (twins, centred GRMs)."""
 
@@ -67,5 +74,5 @@ class ByUnit:
     n_positions: int
 
 
-Relationship = Identity | Precision | FactorRelationship | OperatorRelationship
+Relationship = Identity | Precision | DenseRelationship | FactorRelationship | OperatorRelationship
 Residual = Homogeneous | Stratified | ByUnit

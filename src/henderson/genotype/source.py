@@ -1,0 +1,101 @@
+"""People, variants and where their genotypes come from: what every file format is read as."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Strings = NDArray[np.str_]
+Index = NDArray[np.intp]
+#: How a hard call that is missing is marked; dosages are NaN.
+MISSING = -1
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Samples:
+    """Who is in a genotype file or a relationship matrix, in its order.
+
+    Attributes
+    ----------
+    fid, iid : ndarray of str, shape (n,)
+        Family and individual identifiers, as PLINK has them: the pair names a person.
+    """
+
+    fid: Strings
+    iid: Strings
+
+    @property
+    def n(self) -> int:
+        """Number of people."""
+        return int(self.iid.shape[0])
+
+    def take(self, rows: Index) -> Samples:
+        """Those people only."""
+        return Samples(self.fid[rows], self.iid[rows])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Variants:
+    """The variants of a genotype file, in its order; every array has shape (m,).
+
+    Attributes
+    ----------
+    chromosome : ndarray of str
+        As the file writes it.
+    position : ndarray of int64
+        Base-pair position.
+    identifier : ndarray of str
+        Name, such as an rsid.
+    effect_allele, other_allele : ndarray of str
+        The allele whose copies are counted, and the other one.
+    """
+
+    chromosome: Strings
+    position: NDArray[np.int64]
+    identifier: Strings
+    effect_allele: Strings
+    other_allele: Strings
+
+    @property
+    def m(self) -> int:
+        """Number of variants."""
+        return int(self.position.shape[0])
+
+    def take(self, rows: Index | slice) -> Variants:
+        """Those variants only."""
+        return Variants(
+            self.chromosome[rows],
+            self.position[rows],
+            self.identifier[rows],
+            self.effect_allele[rows],
+            self.other_allele[rows],
+        )
+
+
+class GenotypeSource(Protocol):
+    """Genotypes of m variants in n people, read a block of variants at a time."""
+
+    @property
+    def samples(self) -> Samples:
+        """Who was genotyped."""
+        ...
+
+    @property
+    def variants(self) -> Variants:
+        """What was genotyped."""
+        ...
+
+    def read(self, variants: slice, samples: Index | None = None) -> NDArray[np.int8]:
+        """Copies of the effect allele, shape (variants, people); `MISSING` where there is no call.
+
+        Parameters
+        ----------
+        variants : slice
+            Which variants, with a step of one.
+        samples : ndarray of int, optional
+            Which people, in this order; by default everybody.
+        """
+        ...
