@@ -1,0 +1,1 @@
+"""The `spectral` engine: one dense relationship matrix, one record per person."""
