@@ -1,0 +1,265 @@
+"""Fits of the same model with one variant after another: each with its own variance ratio, or with one for all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from math import log, pi
+
+import numpy as np
+from numpy.typing import NDArray
+
+from henderson.engine.ratio.rotation import CHEBYSHEV, Response, Rotation
+
+Array = NDArray[np.float64]
+Places = NDArray[np.int8]
+#: Where an optimum lies: these are the codes of `kernel.search`.
+INTERIOR, AT_ZERO, AT_LOWER, AT_UPPER = range(4)
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """Where the ratio lambda of the variance components is looked for.
+
+    Attributes
+    ----------
+    low, high : float
+        Ends of log lambda.
+    zero : bool
+        Whether lambda = 0 is a candidate, in place of the lower end.
+    unbounded : bool
+        Whether the upper end is an answer even where the likelihood grows without bound towards it, as the
+        maximum likelihood of a K that is singular along the fixed effects does.
+    n_nodes : int
+        Nodes at which each likelihood is evaluated to locate its maxima. A sum of 1 / (1 + lambda d) is
+        analytic in a strip of half-width pi around the real log lambda: it has no narrower features.
+    """
+
+    low: float
+    high: float
+    zero: bool = True
+    unbounded: bool = False
+    n_nodes: int = 85
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RatioOptima:
+    """Optimal variance ratios, one for each variant.
+
+    Attributes
+    ----------
+    ratio : ndarray, shape (b,)
+        lambda = sigma_g^2 / sigma^2.
+    minimum : ndarray, shape (b,)
+        -2 log likelihood there, less constants.
+    where : ndarray of int8, shape (b,)
+        `INTERIOR`, `AT_ZERO`, `AT_LOWER` or `AT_UPPER`.
+    """
+
+    ratio: Array
+    minimum: Array
+    where: Places
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class VariantFits:
+    """Each variant's own fit; every array has shape (b,).
+
+    Attributes
+    ----------
+    reml, ml : RatioOptima
+        Variance ratios by REML and by maximum likelihood.
+    beta, standard_error : ndarray
+        Effect of one copy of the allele, at the REML ratio.
+    sigma2 : ndarray
+        Residual variance, at the REML ratio.
+    loglik : ndarray
+        Maximum of the log-likelihood (ML).
+    """
+
+    reml: RatioOptima
+    ml: RatioOptima
+    beta: Array
+    standard_error: Array
+    sigma2: Array
+    loglik: Array
+
+
+class VariantModel:
+    """One response and its fixed effects, to which variants are added one at a time.
+
+    Everything depends on K and the data through sums over the eigenvalues of K; see `kernel`. The evaluations
+    at the nodes are matrix products; they only locate what the compiled search then finds exactly.
+
+    Parameters
+    ----------
+    rotation : Rotation
+        Basis in which V = I + lambda K is diagonal.
+    y : ndarray, shape (n,)
+        The response.
+    within : Range
+        Where lambda is looked for.
+    threads : int
+        Threads of the compiled search.
+    """
+
+    def __init__(self, rotation: Rotation, y: Array, within: Range, *, threads: int = 1) -> None:
+        self._rotation = rotation
+        self._response = rotation.response(y)
+        self._range = within
+        self._threads = max(1, threads)
+        self._nodes = np.linspace(within.low, within.high, within.n_nodes)
+        ratio = np.exp(self._nodes)
+        self._s = 1.0 / (1.0 + np.multiply.outer(rotation.values, ratio))
+        self._shared = self._response.shared @ self._s
+        self._extra = _chebyshev(rotation, within)
+        extra = np.polynomial.chebyshev.chebval(np.linspace(-1.0, 1.0, within.n_nodes), self._extra[0])
+        logdet = rotation.counts @ np.log1p(np.multiply.outer(rotation.values, ratio))
+        self._logdet = {True: logdet, False: logdet + extra}
+        self.null_reml, self.null_ml = self._null(reml=True), self._null(reml=False)
+
+    # -- the model without a variant -------------------------------------------------------------------
+
+    def _null(self, *, reml: bool) -> RatioOptima:
+        nothing = np.empty((1, 0, self._rotation.values.size))
+        return self._optima(nothing, reml)
+
+    @property
+    def null_loglik(self) -> float:
+        """Maximum of the log-likelihood (ML) without a variant."""
+        return float(self._loglik(self.null_ml.minimum)[0])
+
+    def _loglik(self, minimum: Array) -> Array:
+        n = self._rotation.n
+        return np.asarray(-0.5 * (minimum + n * (1.0 + log(2.0 * pi / n))))
+
+    # -- with variants ---------------------------------------------------------------------------------
+
+    def products(self, rotated: Array) -> Array:
+        """Products of rotated variants with the model's columns; what `refit` and `score` take."""
+        return self._rotation.products(rotated, self._response)
+
+    def refit(self, products: Array) -> VariantFits:
+        """Each variant's own variance ratio and effect.
+
+        Zhou & Stephens (2012), Nature Genetics 44:821, eqs. (3)-(6).
+        """
+        reml, ml = self._optima(products, True), self._optima(products, False)
+        xpx, xpy, ypy = self._pieces(products, reml.ratio)
+        beta = xpy / xpx
+        nu = self._rotation.n - self._rotation.n_fixed - 1
+        sigma2 = (ypy - xpy * beta) / nu
+        return VariantFits(reml, ml, beta, np.sqrt(sigma2 / xpx), sigma2, self._loglik(ml.minimum))
+
+    def score(self, products: Array, ratio: float) -> tuple[Array, Array, float]:
+        """x'Py and x'Px of each variant and y'Py at one ratio, P that of the model without a variant."""
+        xpx, xpy, ypy = self._pieces(products, np.full(products.shape[0], ratio))
+        return xpy, xpx, float(ypy[0]) if ypy.size else np.nan
+
+    def _pieces(self, products: Array, ratio: Array) -> tuple[Array, Array, Array]:
+        from henderson.engine.ratio.kernel import pieces
+
+        out = np.empty((ratio.size, 3))
+        values, shared = self._rotation.values, self._response.shared
+
+        def run(part: slice) -> None:
+            pieces(ratio[part], values, shared, products[part], out[part])
+
+        _in_threads(run, ratio.size, self._threads)
+        return out[:, 0], out[:, 1], out[:, 2]
+
+    def _optima(self, products: Array, reml: bool) -> RatioOptima:
+        from henderson.engine.ratio.kernel import search
+
+        b = products.shape[0]
+        has_x = products.shape[1] > 0
+        nu = self._rotation.n - ((self._rotation.n_fixed + has_x) if reml else 0)
+        at_nodes = self._at_nodes(products, nu, reml)
+        log_ratio, minimum, where = np.empty(b), np.empty(b), np.empty(b, dtype=np.int8)
+        extra = self._extra[:, :0] if reml else self._extra
+        upper = reml or self._range.unbounded or self._grows()
+
+        def run(part: slice) -> None:
+            search(
+                at_nodes[part],
+                self._nodes,
+                self._rotation.values,
+                self._rotation.counts,
+                self._response.shared,
+                products[part],
+                extra,
+                float(nu),
+                reml,
+                self._range.zero,
+                upper,
+                log_ratio[part],
+                minimum[part],
+                where[part],
+            )
+
+        _in_threads(run, b, self._threads)
+        return RatioOptima(np.exp(log_ratio), minimum, where)
+
+    def _at_nodes(self, products: Array, nu: int, reml: bool) -> Array:
+        """-2 log likelihood less constants of each variant at each node, shape (b, n_nodes)."""
+        b, width, K = products.shape
+        p = self._response.columns.shape[0] - 1
+        own = (products.reshape(b * width, K) @ self._s).reshape(b, width, self._nodes.size)
+        names = [*range(p), *(["x"] if width else []), "y"]
+        without = [*range(p), "y"]
+        M = {}
+        pairs = iter(self._shared)
+        for i, row in enumerate(without):
+            for column in without[: i + 1]:
+                M[row, column] = next(pairs)
+        for j, column in enumerate(names if width else ()):
+            M["x", column] = M[column, "x"] = own[:, j]
+        f = np.broadcast_to(self._logdet[reml], (b, self._nodes.size)).copy()
+        for j, pivot in enumerate(names[:-1]):
+            if reml:
+                f += np.log(M[pivot, pivot])
+            for i in range(j + 1, len(names)):
+                for k in range(j + 1, i + 1):
+                    row, column = names[i], names[k]
+                    update = M[row, pivot] * M[column, pivot] / M[pivot, pivot]
+                    M[row, column] = M[row, column] - update
+        with np.errstate(invalid="ignore", divide="ignore"):
+            f += nu * np.log(M["y", "y"])
+        return np.where(np.isnan(f), np.inf, f)
+
+    def _grows(self) -> bool:
+        """Whether log|V| grows along every fixed effect at the upper end, so that the likelihood falls."""
+        lost = self._rotation.n - self._rotation.counts.sum()
+        return lost == 0 or float(np.polynomial.chebyshev.chebval(1.0, self._extra[1])) > lost - 0.5
+
+
+def _chebyshev(rotation: Rotation, within: Range) -> Array:
+    """Series of `extra_logdet` and its two derivatives in log lambda, shape (3, terms)."""
+    from numpy.polynomial import chebyshev
+
+    half = 0.5 * (within.high - within.low)
+    x = np.cos(np.pi * (np.arange(CHEBYSHEV) + 0.5) / CHEBYSHEV)
+    values = rotation.extra_logdet(within.low + half * (x + 1.0))
+    if not np.abs(values).max() > 1e-12:
+        return np.zeros((3, 1))
+    k = np.arange(CHEBYSHEV)
+    c = 2.0 / CHEBYSHEV * np.cos(np.multiply.outer(k, np.arccos(x))) @ values
+    c[0] *= 0.5
+    out = np.zeros((3, CHEBYSHEV))
+    out[0] = c
+    out[1, :-1] = chebyshev.chebder(c) / half
+    out[2, :-2] = chebyshev.chebder(c, 2) / half**2
+    used = np.flatnonzero(np.abs(c) > 1e-14 * np.abs(c).max())[-1] + 1
+    return np.ascontiguousarray(out[:, :used])
+
+
+def _in_threads(run: Callable[[slice], None], size: int, threads: int) -> None:
+    """Split the variants among threads; the compiled loops let go of the interpreter's lock."""
+    edges = np.linspace(0, size, min(threads, max(1, size)) + 1).astype(int)
+    parts = [slice(a, b) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    if len(parts) == 1:
+        run(parts[0])
+        return
+    with ThreadPoolExecutor(len(parts)) as pool:
+        list(pool.map(run, parts))
