@@ -24,15 +24,17 @@ from numpy.typing import NDArray
 
 Array = NDArray[Any]
 INTERIOR, AT_ZERO, AT_LOWER, AT_UPPER = 0, 1, 2, 3
-#: After a Newton step shorter than this in log lambda, the next would be lost in rounding.
-SHORT = 1e-7
+#: After a Newton step shorter than this in log lambda, the distance to the optimum is about its square.
+SHORT = 1e-5
 #: Factors 1 + lambda d multiplied before a logarithm is taken, and how large they may be for that.
 RUN = 16
 LARGE = 1e18
-_FAST = {"reassoc", "contract", "arcp", "nsz"}
+#: Sums may be reordered, so that they use the whole width of the machine; so must a division never raise.
+_compiled = njit(cache=True, nogil=True, error_model="numpy")
+_fast = njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract", "arcp", "nsz"})
 
 
-@njit(cache=True, nogil=True, fastmath=_FAST)
+@_fast
 def _weights(ratio: float, d: Array, counts: Array, w: Array) -> tuple[float, float]:
     """Weights of M and its derivatives at each eigenvalue into w (3, K); derivatives of log|V|."""
     first = second = 0.0
@@ -48,26 +50,22 @@ def _weights(ratio: float, d: Array, counts: Array, w: Array) -> tuple[float, fl
     return first, second
 
 
-@njit(cache=True, nogil=True)
-def _logdet(ratio: float, d: Array, counts: Array) -> float:
-    """Sum of counts log(1 + ratio d)."""
+@_fast
+def _logdet(ratio: float, d: Array, counts: Array, each_once: bool) -> float:
+    """Sum of counts log(1 + ratio d); where each counts once, logarithms of products of several factors."""
     total = 0.0
-    run = RUN if ratio * d[-1] < LARGE else 1
-    k = 0
-    while k < d.size:
+    runs = d.size // RUN if each_once and ratio * d[-1] < LARGE else 0
+    for i in range(runs):
         product = 1.0
-        stop = min(k + run, d.size)
-        while k < stop and counts[k] == 1.0:
-            product *= 1.0 + ratio * d[k]
-            k += 1
+        for j in range(RUN):
+            product *= 1.0 + ratio * d[RUN * i + j]
         total += np.log(product)
-        if k < stop:
-            total += counts[k] * np.log1p(ratio * d[k])
-            k += 1
+    for k in range(RUN * runs, d.size):
+        total += counts[k] * np.log1p(ratio * d[k])
     return total
 
 
-@njit(cache=True, nogil=True, fastmath=_FAST)
+@_fast
 def _dot3(w: Array, g: Array, out: Array) -> None:
     a = b = c = 0.0
     for k in range(g.size):
@@ -79,16 +77,16 @@ def _dot3(w: Array, g: Array, out: Array) -> None:
     out[2] = c
 
 
-@njit(cache=True, nogil=True)
+@_compiled
 def _clenshaw(c: Array, x: float) -> float:
     """Chebyshev series at x."""
     b1 = b2 = 0.0
     for j in range(c.size - 1, 0, -1):
         b1, b2 = c[j] + 2.0 * x * b1 - b2, b1
-    return c[0] + x * b1 - b2
+    return float(c[0] + x * b1 - b2)
 
 
-@njit(cache=True, nogil=True)
+@_compiled
 def _fill(w: Array, shared: Array, own: Array, M: Array) -> None:
     """M (q, q, 3), value and two derivatives; q counts x only if ``own`` has rows."""
     q = M.shape[0]
@@ -107,7 +105,7 @@ def _fill(w: Array, shared: Array, own: Array, M: Array) -> None:
             _dot3(w, own[j], M[max(j, x), min(j, x)])
 
 
-@njit(cache=True, nogil=True)
+@_compiled
 def _eliminate(M: Array, j: int) -> None:
     """Take column j out of those after it, derivatives included."""
     c, c1, c2 = M[j, j, 0], M[j, j, 1], M[j, j, 2]
@@ -123,7 +121,7 @@ def _eliminate(M: Array, j: int) -> None:
             M[i, k, 2] -= f2
 
 
-@njit(cache=True, nogil=True)
+@_compiled
 def _criterion(
     t: float,
     d: Array,
@@ -136,11 +134,16 @@ def _criterion(
     reml: bool,
     w: Array,
     M: Array,
+    each_once: bool,
+    value: bool,
 ) -> tuple[float, float, float]:
-    """-2 log likelihood less constants at t = log lambda (-inf for lambda = 0), and its derivatives."""
+    """-2 log likelihood less constants at t = log lambda (-inf for lambda = 0), and its derivatives.
+
+    Without ``value``, only the derivatives count: the logarithms of the eigenvalues are left out.
+    """
     ratio = np.exp(t)
     f1, f2 = _weights(ratio, d, counts, w)
-    f = _logdet(ratio, d, counts)
+    f = _logdet(ratio, d, counts, each_once) if value else 0.0
     if extra.shape[1] > 0 and ratio > 0.0:
         x = (2.0 * t - span[0] - span[1]) / (span[1] - span[0])
         f += _clenshaw(extra[0], x)
@@ -166,7 +169,7 @@ def _criterion(
     return f, f1, f2
 
 
-@njit(cache=True, nogil=True)
+@_compiled
 def search(
     values: Array,
     nodes: Array,
@@ -194,10 +197,13 @@ def search(
     w = np.empty((3, d.size))
     M = np.zeros((q, q, 3))
     span = np.array([nodes[0], nodes[-1]])
+    once = bool(np.all(counts == 1.0))
     for v in range(b):
         best, best_t, best_where = np.inf, -np.inf, AT_ZERO
         if zero:
-            best, _, _ = _criterion(-np.inf, d, counts, shared, own[v], extra, span, nu, reml, w, M)
+            best, _, _ = _criterion(
+                -np.inf, d, counts, shared, own[v], extra, span, nu, reml, w, M, once, True
+            )
         for j in range(n_nodes):
             f = values[v, j]
             left = values[v, j - 1] if j > 0 else np.inf
@@ -208,7 +214,9 @@ def search(
             t = nodes[j]
             place = INTERIOR
             if j in (0, n_nodes - 1):
-                f, slope, _ = _criterion(t, d, counts, shared, own[v], extra, span, nu, reml, w, M)
+                f, slope, _ = _criterion(
+                    t, d, counts, shared, own[v], extra, span, nu, reml, w, M, once, True
+                )
                 if j == 0 and slope >= 0.0:
                     place = AT_LOWER
                 elif j > 0 and slope <= 0.0:
@@ -220,7 +228,9 @@ def search(
                 continue
             if place == INTERIOR:
                 for _ in range(60):
-                    f, slope, bend = _criterion(t, d, counts, shared, own[v], extra, span, nu, reml, w, M)
+                    _, slope, bend = _criterion(
+                        t, d, counts, shared, own[v], extra, span, nu, reml, w, M, once, False
+                    )
                     if slope < 0.0:
                         lo = t
                     else:
@@ -232,7 +242,7 @@ def search(
                     t = new
                     if short:
                         break
-                f, _, _ = _criterion(t, d, counts, shared, own[v], extra, span, nu, reml, w, M)
+                f, _, _ = _criterion(t, d, counts, shared, own[v], extra, span, nu, reml, w, M, once, True)
             else:
                 t = nodes[j]
             if f < best:
@@ -240,7 +250,7 @@ def search(
         log_ratio[v], minimum[v], where[v] = best_t, best, best_where
 
 
-@njit(cache=True, nogil=True)
+@_compiled
 def pieces(ratio: Array, d: Array, shared: Array, own: Array, out: Array) -> None:
     """x'Px, x'Py and y'Py with P made of W alone, at each variant's own ratio; out (b, 3)."""
     q = _order(shared.shape[0]) + 1
@@ -255,7 +265,7 @@ def pieces(ratio: Array, d: Array, shared: Array, own: Array, out: Array) -> Non
         out[v, 0], out[v, 1], out[v, 2] = M[q - 2, q - 2, 0], M[q - 1, q - 2, 0], M[q - 1, q - 1, 0]
 
 
-@njit(cache=True, nogil=True)
+@_compiled
 def _order(pairs: int) -> int:
     """Number of columns whose lower triangle has so many pairs."""
     q = 0

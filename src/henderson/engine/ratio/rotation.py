@@ -101,7 +101,7 @@ class SpectralRotation:
 
 
 class GroupRotation:
-    """K = ZZ' of one grouping factor: group sums are the rotation, and groups of one size share an eigenvalue.
+    """K = ZZ' of one grouping factor: group sums are the rotation; groups of one size share an eigenvalue.
 
     The mean of a group of size m, times sqrt(m), belongs to the eigenvalue m; what varies within groups to
     the eigenvalue 0. Nothing larger than (b, groups) is made.

@@ -1,16 +1,17 @@
-"""Fits of the same model with one variant after another: each with its own variance ratio, or with one for all."""
+"""One model with a variant more, for one variant after another: each with its own variance ratio."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import pairwise
 from math import log, pi
 
 import numpy as np
 from numpy.typing import NDArray
 
-from henderson.engine.ratio.rotation import CHEBYSHEV, Response, Rotation
+from henderson.engine.ratio.rotation import CHEBYSHEV, Rotation
 
 Array = NDArray[np.float64]
 Places = NDArray[np.int8]
@@ -117,13 +118,9 @@ class VariantModel:
         extra = np.polynomial.chebyshev.chebval(np.linspace(-1.0, 1.0, within.n_nodes), self._extra[0])
         logdet = rotation.counts @ np.log1p(np.multiply.outer(rotation.values, ratio))
         self._logdet = {True: logdet, False: logdet + extra}
-        self.null_reml, self.null_ml = self._null(reml=True), self._null(reml=False)
+        self.null_reml, self.null_ml = self._optima(np.empty((1, 0, rotation.values.size)))
 
     # -- the model without a variant -------------------------------------------------------------------
-
-    def _null(self, *, reml: bool) -> RatioOptima:
-        nothing = np.empty((1, 0, self._rotation.values.size))
-        return self._optima(nothing, reml)
 
     @property
     def null_loglik(self) -> float:
@@ -145,7 +142,7 @@ class VariantModel:
 
         Zhou & Stephens (2012), Nature Genetics 44:821, eqs. (3)-(6).
         """
-        reml, ml = self._optima(products, True), self._optima(products, False)
+        reml, ml = self._optima(products)
         xpx, xpy, ypy = self._pieces(products, reml.ratio)
         beta = xpy / xpx
         nu = self._rotation.n - self._rotation.n_fixed - 1
@@ -153,7 +150,7 @@ class VariantModel:
         return VariantFits(reml, ml, beta, np.sqrt(sigma2 / xpx), sigma2, self._loglik(ml.minimum))
 
     def score(self, products: Array, ratio: float) -> tuple[Array, Array, float]:
-        """x'Py and x'Px of each variant and y'Py at one ratio, P that of the model without a variant."""
+        """Give x'Py and x'Px of each variant, and y'Py, at one ratio; P belongs to the null model."""
         xpx, xpy, ypy = self._pieces(products, np.full(products.shape[0], ratio))
         return xpy, xpx, float(ypy[0]) if ypy.size else np.nan
 
@@ -169,14 +166,17 @@ class VariantModel:
         _in_threads(run, ratio.size, self._threads)
         return out[:, 0], out[:, 1], out[:, 2]
 
-    def _optima(self, products: Array, reml: bool) -> RatioOptima:
+    def _optima(self, products: Array) -> tuple[RatioOptima, RatioOptima]:
+        """Optimal ratios by REML and by maximum likelihood."""
+        reml, ml = self._at_nodes(products)
+        return self._search(products, reml, reml=True), self._search(products, ml, reml=False)
+
+    def _search(self, products: Array, at_nodes: Array, *, reml: bool) -> RatioOptima:
         from henderson.engine.ratio.kernel import search
 
-        b = products.shape[0]
-        has_x = products.shape[1] > 0
-        nu = self._rotation.n - ((self._rotation.n_fixed + has_x) if reml else 0)
-        at_nodes = self._at_nodes(products, nu, reml)
+        b, width, _ = products.shape
         log_ratio, minimum, where = np.empty(b), np.empty(b), np.empty(b, dtype=np.int8)
+        nu = float(self._nu(reml, width > 0))
         extra = self._extra[:, :0] if reml else self._extra
         upper = reml or self._range.unbounded or self._grows()
 
@@ -189,7 +189,7 @@ class VariantModel:
                 self._response.shared,
                 products[part],
                 extra,
-                float(nu),
+                nu,
                 reml,
                 self._range.zero,
                 upper,
@@ -201,37 +201,41 @@ class VariantModel:
         _in_threads(run, b, self._threads)
         return RatioOptima(np.exp(log_ratio), minimum, where)
 
-    def _at_nodes(self, products: Array, nu: int, reml: bool) -> Array:
-        """-2 log likelihood less constants of each variant at each node, shape (b, n_nodes)."""
+    def _nu(self, reml: bool, has_x: bool) -> int:
+        return self._rotation.n - (self._rotation.n_fixed + has_x if reml else 0)
+
+    def _at_nodes(self, products: Array) -> tuple[Array, Array]:
+        """-2 log likelihood less constants (REML, ML) of each variant at each node, each (b, n_nodes)."""
         b, width, K = products.shape
         p = self._response.columns.shape[0] - 1
         own = (products.reshape(b * width, K) @ self._s).reshape(b, width, self._nodes.size)
-        names = [*range(p), *(["x"] if width else []), "y"]
         without = [*range(p), "y"]
-        M = {}
+        names = [*range(p), "x", "y"] if width else without
         pairs = iter(self._shared)
-        for i, row in enumerate(without):
-            for column in without[: i + 1]:
-                M[row, column] = next(pairs)
-        for j, column in enumerate(names if width else ()):
+        M = {(row, column): next(pairs) for i, row in enumerate(without) for column in without[: i + 1]}
+        for j, column in enumerate(names[:width]):
             M["x", column] = M[column, "x"] = own[:, j]
-        f = np.broadcast_to(self._logdet[reml], (b, self._nodes.size)).copy()
+        logdet_x: Array | float = 0.0
         for j, pivot in enumerate(names[:-1]):
-            if reml:
-                f += np.log(M[pivot, pivot])
+            logdet_x = logdet_x + np.log(M[pivot, pivot])
             for i in range(j + 1, len(names)):
                 for k in range(j + 1, i + 1):
                     row, column = names[i], names[k]
                     update = M[row, pivot] * M[column, pivot] / M[pivot, pivot]
                     M[row, column] = M[row, column] - update
         with np.errstate(invalid="ignore", divide="ignore"):
-            f += nu * np.log(M["y", "y"])
-        return np.where(np.isnan(f), np.inf, f)
+            log_r = np.log(np.maximum(M["y", "y"], 0.0))
+        log_r[log_r == -np.inf] = np.inf  # the fixed effects fit y to the last digit: nothing to look for
+        reml = self._logdet[True] + logdet_x + self._nu(True, width > 0) * log_r
+        ml = self._logdet[False] + self._nu(False, width > 0) * log_r
+        shape = (b, self._nodes.size)
+        return np.broadcast_to(reml, shape).copy(), np.broadcast_to(ml, shape).copy()
 
     def _grows(self) -> bool:
         """Whether log|V| grows along every fixed effect at the upper end, so that the likelihood falls."""
         lost = self._rotation.n - self._rotation.counts.sum()
-        return lost == 0 or float(np.polynomial.chebyshev.chebval(1.0, self._extra[1])) > lost - 0.5
+        growth = float(np.polynomial.chebyshev.chebval(1.0, self._extra[1]))
+        return bool(lost == 0 or growth > lost - 0.5)
 
 
 def _chebyshev(rotation: Rotation, within: Range) -> Array:
@@ -257,7 +261,7 @@ def _chebyshev(rotation: Rotation, within: Range) -> Array:
 def _in_threads(run: Callable[[slice], None], size: int, threads: int) -> None:
     """Split the variants among threads; the compiled loops let go of the interpreter's lock."""
     edges = np.linspace(0, size, min(threads, max(1, size)) + 1).astype(int)
-    parts = [slice(a, b) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    parts = [slice(a, b) for a, b in pairwise(edges.tolist())]
     if len(parts) == 1:
         run(parts[0])
         return
