@@ -12,7 +12,7 @@ LAYERS = [
     ["cli", "report"],
     ["association", "prediction", "inference"],
     ["fit"],
-    ["formula", "io"],
+    ["plots", "formula", "io"],
     ["engine"],
     ["model"],
     ["covariance", "genotype"],
