@@ -4,9 +4,10 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from henderson.errors import DataError
+from henderson.io.whole_files import whole_files
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -111,16 +112,11 @@ def _predicted_effects(fit: "LmerResult") -> "pd.DataFrame":
 
 def _write(fit: "LmerResult", summary: str, prefix: str) -> None:
     """Write the three files; each appears under its name only once it is complete."""
-    writers: dict[str, Callable[[Path], object]] = {
-        "tidy.tsv": lambda path: fit.tidy().to_csv(path, sep="\t", index=False, na_rep="NA"),
-        "ranef.tsv": lambda path: _predicted_effects(fit).to_csv(path, sep="\t", index=False, na_rep="NA"),
-        "summary.txt": lambda path: path.write_text(summary, encoding="utf-8"),
+    writers: dict[str, Callable[[BinaryIO], object]] = {
+        "tidy.tsv": lambda file: fit.tidy().to_csv(file, sep="\t", index=False, na_rep="NA"),
+        "ranef.tsv": lambda file: _predicted_effects(fit).to_csv(file, sep="\t", index=False, na_rep="NA"),
+        "summary.txt": lambda file: file.write(summary.encode()),
     }
-    for ending, write in writers.items():
-        final = Path(f"{prefix}.{ending}")
-        partial = Path(f"{prefix}.{ending}.{os.getpid()}.partial")
-        try:
-            write(partial)
-            partial.replace(final)
-        finally:
-            partial.unlink(missing_ok=True)
+    with whole_files(*(f"{prefix}.{ending}" for ending in writers)) as files:
+        for write, file in zip(writers.values(), files, strict=True):
+            write(file)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 Strings = NDArray[np.str_]
 Index = NDArray[np.intp]
@@ -48,9 +48,10 @@ class Variants:
     position : ndarray of int64
         Base-pair position.
     identifier : ndarray of str
-        Name, such as an rsid.
+        Name, such as an rsid; it need not be unique.
     effect_allele, other_allele : ndarray of str
-        The allele whose copies are counted, and the other one.
+        The allele whose copies are counted, and the other one. (Of Python strings, dtype object, where some
+        are so long that an array with as much room for each would be huge.)
     """
 
     chromosome: Strings
@@ -99,3 +100,45 @@ class GenotypeSource(Protocol):
             Which people, in this order; by default everybody.
         """
         ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ArraySource:
+    """Genotypes that are in memory already, one byte each: small data, examples and tests.
+
+    Attributes
+    ----------
+    calls : ndarray of int8, shape (m, n)
+        Copies of the effect allele; `MISSING` where there is no call.
+    samples : Samples
+        The n people.
+    variants : Variants
+        The m variants.
+    """
+
+    calls: NDArray[np.int8]
+    samples: Samples
+    variants: Variants
+
+    @classmethod
+    def of(cls, calls: ArrayLike) -> ArraySource:
+        """A source with made-up names: people 1 to n, variants 1 to m on chromosome 1.
+
+        Examples
+        --------
+        >>> source = ArraySource.of([[0, 1, 2], [1, 1, -1]])
+        >>> source.samples.n, source.variants.m
+        (3, 2)
+        """
+        array = np.asarray(calls, dtype=np.int8)
+        m, n = array.shape
+        people = np.arange(1, n + 1).astype(np.str_)
+        names = np.arange(1, m + 1).astype(np.str_)
+        one, first, second = (np.full(m, text) for text in ("1", "A", "B"))
+        variants = Variants(one, np.arange(1, m + 1), names, first, second)
+        return cls(array, Samples(people, people), variants)
+
+    def read(self, variants: slice, samples: Index | None = None) -> NDArray[np.int8]:
+        """Copies of the effect allele, shape (variants, people); see `GenotypeSource.read`."""
+        calls = self.calls[variants]
+        return calls if samples is None else np.take(calls, samples, axis=1)

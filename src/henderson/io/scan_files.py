@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from henderson import __version__
 from henderson.errors import DataError
 from henderson.io.scan_ssf import HUMAN_CHROMOSOMES, ssf_columns, ssf_header, ssf_metadata, ssf_rows
-from henderson.io.whole_files import PartialFile, whole_file, writing
+from henderson.io.whole_files import PartialFile, whole_files, writing
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -118,7 +118,7 @@ def write_gwas_ssf(
         raise DataError(f"{path}: {problem.args[0]}; give the table of a genome scan.") from None
     rows = pa.Table.from_pandas(table, preserve_index=False)
     rows = rows.cast(pa.schema([(field.name, _arrow_type(field.type)) for field in rows.schema]))
-    with whole_file(path) as file:
+    with whole_files(path) as [file]:
         text = _TextStream(file, compress=str(path).endswith(".gz"))
         try:
             text.put(ssf_header(rows.column_names))
@@ -203,7 +203,7 @@ class ScanWriter:
         self._ssf.finish()
         described = ssf_metadata(self._ssf.path.name, self._text.md5, self._ssf_fields, __version__)
         # The metadata come first and the data last: who sees the data sees all.
-        with whole_file(f"{self._ssf.path}-meta.yaml") as file:
+        with whole_files(f"{self._ssf.path}-meta.yaml") as [file]:
             file.write(described.encode())
         self._ssf.publish()
         self._parquet.publish()

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from henderson.errors import DataError
+from henderson.io.paths import nearby
 
 _SEPARATOR = {".csv": ",", ".tsv": "\t"}
 _MISSING = ["", "NA", "NaN"]
@@ -53,7 +54,7 @@ def read_table(path: str | Path, numbers: Container[str] | None = None) -> pd.Da
     if path.is_dir():
         raise DataError(f"{path} is a folder, not a table.")
     if not path.exists():
-        raise DataError(f"There is no file {path}{_nearby(path)}")
+        raise DataError(f"There is no file {path}{nearby(path)}")
     ending = path.suffix.lower()
     zipped = ending == ".gz"
     if zipped:
@@ -79,17 +80,6 @@ def _readable(path: Path) -> Iterator[None]:
         raise DataError(f"{path} is a damaged or incomplete gzip file; copy it again.") from None
     except OSError as problem:
         raise DataError(f"{path} cannot be read: {problem.strerror or problem}.") from None
-
-
-def _nearby(path: Path) -> str:
-    """Suggest a file of the same folder whose name is close."""
-    from difflib import get_close_matches
-
-    if not path.parent.is_dir():
-        return f": there is no folder {path.parent} either."
-    names = [entry.name for entry in path.parent.iterdir() if entry.is_file()]
-    close = get_close_matches(path.name, names, n=1, cutoff=0.75)
-    return f"; did you mean {path.with_name(close[0])}?" if close else "."
 
 
 def _read_parquet(path: Path) -> pd.DataFrame:

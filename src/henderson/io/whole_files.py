@@ -65,38 +65,45 @@ class PartialFile:
 
 
 @contextmanager
-def whole_file(path: str | Path) -> Iterator[BinaryIO]:
-    """Open a file for writing that gets its name when the block is left without an exception.
+def whole_files(*paths: str | Path) -> Iterator[list[BinaryIO]]:
+    """Open files that get their names, in this order, when the block is left without an exception.
 
     Parameters
     ----------
-    path : str or Path
-        The final name; an older file of that name is replaced.
+    *paths : str or Path
+        The final names; older files of these names are replaced, or left as they were if anything goes wrong.
 
     Yields
     ------
-    binary file
+    list of binary files
         Open for writing.
 
     Raises
     ------
     DataError
-        If the file cannot be written; the sentence names it.
+        If a file cannot be written; the sentence names it.
 
     Examples
     --------
     >>> import tempfile
     >>> folder = Path(tempfile.mkdtemp())
-    >>> with whole_file(folder / "a.txt") as file:
+    >>> with whole_files(folder / "a.txt") as [file]:
     ...     _ = file.write(b"complete")
     >>> [path.name for path in folder.iterdir()]
     ['a.txt']
     """
-    target = PartialFile(Path(path))
+    targets: list[PartialFile] = []
     try:
-        with writing(target.path):
-            yield target.file
-        target.finish()
-        target.publish()
+        for path in map(Path, paths):
+            if not path.parent.is_dir():
+                raise DataError(f"{path} cannot be written: there is no folder {path.parent}; make it first.")
+            targets.append(PartialFile(path))
+        with writing(Path(paths[0])):
+            yield [target.file for target in targets]
+        for target in targets:
+            target.finish()
+        for target in targets:
+            target.publish()
     finally:
-        target.discard()
+        for target in targets:
+            target.discard()

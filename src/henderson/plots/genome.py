@@ -7,10 +7,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from henderson.errors import DataError
-from henderson.plots.genome_axis import GenomeAxis, genome_axis, thinned
+from henderson.io.whole_files import whole_files
 from henderson.linalg.inflation import lambda_gc
+from henderson.plots.genome_axis import GenomeAxis, genome_axis, thinned
 from henderson.plots.labels import inches, leading_variants, text_width, write_label
-from henderson.io.whole_files import whole_file
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -229,7 +229,7 @@ def save_plots(table: "pd.DataFrame", prefix: str | Path, *, title: str | None =
     qq(logs, ax=square.add_subplot(), title=title)
     paths = Path(f"{prefix}.manhattan.png"), Path(f"{prefix}.qq.png")
     for figure, path in zip((wide, square), paths, strict=True):
-        with whole_file(path) as file:
+        with whole_files(path) as [file]:
             figure.savefig(file, format="png", dpi=_DPI)
     return paths
 

@@ -1,0 +1,117 @@
+"""Genomic relationship matrices."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from henderson.covariance.matrix import RelationshipMatrix
+from henderson.errors import DataError
+from henderson.genotype.blocks import Scale
+from henderson.genotype.counts import VarianceKind
+from henderson.genotype.gram import Missing, Progress, gram
+from henderson.genotype.source import GenotypeSource
+from henderson.io.plink1 import open_plink1
+
+_LOG = logging.getLogger(__name__)
+
+
+def grm(
+    genotypes: str | Path | GenotypeSource,
+    *,
+    scale: Scale = "standardized",
+    missing: Missing = "mean",
+    variance: VarianceKind = "hwe",
+    variants: ArrayLike | None = None,
+    samples: ArrayLike | None = None,
+    progress: Progress | None = None,
+) -> RelationshipMatrix:
+    """Estimate from genotypes how closely people are related.
+
+    Parameters
+    ----------
+    genotypes : str, Path or GenotypeSource
+        A PLINK 1 fileset, or genotypes that were opened before.
+    scale : {"standardized", "centered"}
+        ``"standardized"``: the mean over variants of (x_i - 2p)(x_j - 2p) / variance (Yang et al. 2010,
+        Nature Genetics 42:565-569, for all elements): GCTA's ``--make-grm``, PLINK 2's ``--make-grm-bin`` and
+        GEMMA's ``-gk 2``. ``"centered"``: without the division, as GEMMA's ``-gk 1`` and PLINK 2's
+        ``--make-rel cov``.
+    missing : {"mean", "pairwise"}
+        What becomes of missing calls: each takes the mean of its variant (GEMMA; the divisor is the number of
+        variants), or a pair is related by the variants at which both were called (GCTA, PLINK).
+    variance : {"hwe", "sample"}
+        What a standardised variant is divided by: 2p(1 - p) (GCTA, PLINK), or its observed variance after
+        imputation, n in the denominator (GEMMA).
+    variants : array_like of bool, shape (m,), optional
+        The variants to use; by default all. Those with one genotype only are left out in any case.
+    samples : array_like of int or bool, optional
+        Positions of the people, or one truth value for each; by default everybody. Frequencies are theirs.
+    progress : callable, optional
+        Called as each block of variants is read, with the number read so far and the number wanted.
+
+    Returns
+    -------
+    RelationshipMatrix
+        ``n_variants`` is the number of variants used, and for ``missing="pairwise"`` the matrix of them.
+
+    Raises
+    ------
+    DataError
+        If the fileset cannot be read, an argument is not one of those above, or no variant varies.
+
+    Notes
+    -----
+    All variants are used, those on sex chromosomes and unplaced ones too, unless ``variants`` says otherwise.
+    The number left out is logged.
+
+    Examples
+    --------
+    >>> from henderson.association.grm import grm
+    >>> from henderson.genotype import ArraySource
+    >>> G = grm(ArraySource.of([[0, 1, 2], [0, 1, 1], [2, 2, 2]]), scale="centered")
+    >>> G.matrix.round(3), G.n_variants
+    (array([[ 0.722, -0.111, -0.611],
+           [-0.111,  0.056,  0.056],
+           [-0.611,  0.056,  0.556]]), 2.0)
+    """
+    for name, given, known in (
+        ("scale", scale, get_args(Scale)),
+        ("missing", missing, get_args(Missing)),
+        ("variance", variance, get_args(VarianceKind)),
+    ):
+        if given not in known:
+            raise DataError(f"{name}={given!r} is not one of {', '.join(map(repr, known))}.")
+    source = open_plink1(genotypes) if isinstance(genotypes, str | Path) else genotypes
+    rows = None if samples is None else _positions("samples", samples, source.samples.n)
+    keep = None
+    if variants is not None:
+        keep = np.zeros(source.variants.m, dtype=bool)
+        keep[_positions("variants", variants, source.variants.m)] = True
+    result = gram(source, rows, scale=scale, missing=missing, variance=variance, keep=keep, progress=progress)
+    if result.n_monomorphic:
+        _LOG.info("%d variants with only one genotype were left out", result.n_monomorphic)
+    people = source.samples if rows is None else source.samples.take(rows)
+    return RelationshipMatrix(result.matrix, people, result.n_variants)
+
+
+def _positions(name: str, given: ArrayLike, size: int) -> NDArray[np.intp]:
+    """Positions out of positions or truth values."""
+    chosen: NDArray[Any] = np.asarray(given)
+    if chosen.dtype == bool:
+        if chosen.shape != (size,):
+            raise DataError(f"{name} has shape {chosen.shape}, but the genotypes have {size} {name}.")
+        return np.flatnonzero(chosen)
+    if chosen.ndim != 1 or chosen.dtype.kind not in "iu":
+        raise DataError(
+            f"{name} takes truth values or whole numbers, not {chosen.dtype} of shape {chosen.shape}."
+        )
+    if chosen.size and not (chosen.min() >= 0 and chosen.max() < size):
+        raise DataError(
+            f"{name} reaches from {chosen.min()} to {chosen.max()}, but there are only 0 to {size - 1}."
+        )
+    return chosen.astype(np.intp)
