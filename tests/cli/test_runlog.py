@@ -6,8 +6,8 @@ import sys
 import numpy as np
 import pytest
 
-from henderson.errors import DataError
 from henderson.cli.runlog import RunLog
+from henderson.errors import DataError
 
 
 def lines(tmp_path):

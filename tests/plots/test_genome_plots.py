@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from henderson.errors import DataError
-from henderson.plots.genome_axis import genome_axis, natural_order, thinned
 from henderson.plots.genome import manhattan, qq, save_plots
+from henderson.plots.genome_axis import genome_axis, natural_order, thinned
 
 pytest.importorskip("matplotlib", reason="needs matplotlib")
 

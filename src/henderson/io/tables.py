@@ -59,7 +59,7 @@ def read_table(path: str | Path, numbers: Container[str] | None = None) -> pd.Da
     zipped = ending == ".gz"
     if zipped:
         ending = Path(path.stem).suffix.lower()
-    with _readable(path):
+    with readable(path):
         if ending == ".parquet" and not zipped:
             table = _read_parquet(path)
         elif ending in _SEPARATOR:
@@ -70,7 +70,7 @@ def read_table(path: str | Path, numbers: Container[str] | None = None) -> pd.Da
 
 
 @contextmanager
-def _readable(path: Path) -> Iterator[None]:
+def readable(path: Path) -> Iterator[None]:
     """Turn what goes wrong while reading a file's bytes into one sentence."""
     try:
         yield
@@ -94,7 +94,7 @@ def _read_parquet(path: Path) -> pd.DataFrame:
     except pyarrow.ArrowInvalid as problem:
         reason = str(problem).splitlines()[0].rstrip(".")
         raise DataError(f"{path} is not a readable Parquet file: {reason}.") from None
-    _check_names(path, table.column_names)
+    check_names(path, table.column_names)
     frame: pd.DataFrame = table.to_pandas()
     if not len(frame):
         raise DataError(f"{path} has column names but no rows.")
@@ -103,7 +103,7 @@ def _read_parquet(path: Path) -> pd.DataFrame:
 
 def _read_text(path: Path, separator: str, zipped: bool, numbers: Container[str] | None) -> pd.DataFrame:
     """Read a CSV or TSV file."""
-    text = _text(path, zipped)
+    text = text_of(path, zipped)
     separator = _separator(path, text, separator)
     names, short = _header(path, text, separator)
     try:
@@ -133,7 +133,7 @@ def _read_text(path: Path, separator: str, zipped: bool, numbers: Container[str]
     return table
 
 
-def _text(path: Path, zipped: bool) -> str:
+def text_of(path: Path, zipped: bool) -> str:
     """Give the file's text, once it is sure that it is text."""
     content = gzip.decompress(path.read_bytes()) if zipped else path.read_bytes()
     if not content.strip():
@@ -195,7 +195,7 @@ def _header(path: Path, text: str, separator: str) -> tuple[list[str], bool]:
         names[0] = "row"
         while names[0] in names[1:]:
             names[0] += "_"
-    _check_names(path, names)
+    check_names(path, names)
     return names, short
 
 
@@ -205,7 +205,7 @@ def _are_row_names(table: pd.DataFrame) -> bool:
     return first.is_unique and not first.isna().any() and first.dtype.kind != "f" and not last.isna().all()
 
 
-def _check_names(path: Path, names: list[str]) -> None:
+def check_names(path: Path, names: list[str]) -> None:
     """Refuse column names that do not tell the columns apart."""
     if not names:
         raise DataError(f"{path} has no columns.")
