@@ -24,9 +24,13 @@ def linear_elements(model):
 
 
 class EngineContract:
-    """Inherit, set ``models`` and ``make``."""
+    """Inherit, set ``models`` and ``make``; another kind of model or no weights where the engine needs it."""
 
     models: tuple = ()
+    takes_weights = True
+
+    def model(self, seed):
+        return random_model(seed)
 
     def make(self, model):
         raise NotImplementedError
@@ -37,7 +41,7 @@ class EngineContract:
 
     def cases(self, singular):
         for seed in self.models:
-            model = random_model(seed)
+            model = self.model(seed)
             yield model, self.make(model), random_theta(model, np.random.default_rng(seed), singular=singular)
 
     def test_pieces_of_the_criterion(self, singular):
@@ -178,8 +182,11 @@ class EngineContract:
             rng = np.random.default_rng(2)
             y, w = rng.normal(size=model.n), rng.uniform(0.5, 2.0, model.n)
             X = np.column_stack([model.X, rng.normal(size=model.n)])
-            changed = [engine.with_response(y), engine.with_weights(w), engine.with_fixed(X)]
-            changed.append(engine.with_weights(w).with_fixed(X).with_response(y))
+            changed = [engine.with_response(y), engine.with_fixed(X), engine.with_weights(None)]
+            changed.append(engine.with_fixed(X).with_response(y))
+            if self.takes_weights:
+                changed.append(engine.with_weights(w))
+                changed.append(engine.with_weights(w).with_fixed(X).with_response(y))
             for other in changed:
                 fresh = self.make(other.model)
                 for reml in (False, True):

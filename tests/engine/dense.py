@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from henderson.covariance import Unstructured
+from henderson.covariance import DenseRelationship, FactorRelationship, Identity, Unstructured
 from henderson.model import MixedModel, RandomTerm
 
 
@@ -36,6 +36,18 @@ def relative_covariances(model, theta):
     ]
 
 
+def relationship_matrix(term):
+    """G of the levels, (l, l)."""
+    match term.relationship:
+        case Identity():
+            return np.eye(term.n_levels)
+        case DenseRelationship(matrix=G):
+            return G
+        case FactorRelationship(factor=L):
+            return L @ L.T
+    raise NotImplementedError(term.relationship)
+
+
 def logdet(A):
     sign, size = np.linalg.slogdet(A)
     return size + 1j * np.angle(sign) if np.iscomplexobj(A) else size
@@ -51,7 +63,7 @@ class Dense:
     def __post_init__(self):
         m = self.model
         self.Z = stacked_z(m)
-        G = [np.kron(np.eye(t.n_levels), S) for t, S in zip(m.terms, self.S, strict=True)]
+        G = [np.kron(relationship_matrix(t), S) for t, S in zip(m.terms, self.S, strict=True)]
         size = sum(g.shape[0] for g in G)
         self.G = np.zeros((size, size), dtype=np.result_type(*G))
         at = 0
@@ -113,6 +125,34 @@ def random_model(seed, *, n=None, weights=None):
     if weights is None:
         weights = rng.random() < 0.5
     return MixedModel(y, X, tuple(terms), rng.uniform(0.2, 3.0, n) if weights else None)
+
+
+def related_model(seed, *, n=None):
+    """One record per person and one dense relationship: regular, centred or with twins; G or its factor.
+
+    The people stand in another order than the records, some have no record, and z need not be 1.
+    """
+    rng = np.random.default_rng(seed)
+    n = int(rng.integers(12, 60)) if n is None else n
+    p = seed % 4 + 1
+    people = n + int(rng.integers(0, 9)) * (seed % 2)
+    m = 3 * people if seed % 3 == 0 else max(5, people // 2)
+    L = rng.normal(size=(people, m)) / np.sqrt(m)
+    kind = ("regular", "centred", "twins")[seed % 3]
+    if kind == "centred":
+        L = L - L.mean(axis=0)
+    elif kind == "twins":
+        L[people // 2] = L[0]
+        L[people // 2 + 1] = L[1]
+    relationship = FactorRelationship(L) if seed % 5 == 4 else DenseRelationship(L @ L.T)
+    codes = rng.permutation(people)[:n]
+    z = np.ones((n, 1)) if seed % 2 == 0 else rng.normal(size=(n, 1)) * rng.choice([0.1, 20.0])
+    if seed % 7 == 5:
+        z[3] = 0.0
+    X = np.column_stack([np.ones(n), rng.normal(size=(n, p - 1)) * rng.choice([0.01, 1, 30], p - 1) + 2])
+    u = L @ rng.normal(size=m)
+    y = X @ rng.normal(size=p) + z[:, 0] * u[codes] + rng.normal(size=n)
+    return MixedModel(y, X, (RandomTerm("iid", codes, people, z, Unstructured(1), relationship),))
 
 
 def random_theta(model, rng, *, singular=False):

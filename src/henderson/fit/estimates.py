@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from henderson.fit.heritability import relationship_diagonal
 from henderson.fit.notices import singular_notices
 from henderson.fit.optimize import Optimum
 from henderson.fit.solve import Fitted
@@ -86,7 +87,7 @@ class Estimates:
     deviance, reml_criterion : float
         -2 log-likelihood at these parameters, and -2 log restricted likelihood.
     mean_random_variance : float
-        Mean over the rows of z'Sz sigma^2, all terms together.
+        Mean over the rows of z'Sz sigma^2, times the level's relationship to itself; all terms together.
     optimum : Optimum
         How the optimum was found.
     notices : tuple of str
@@ -134,7 +135,8 @@ def gather(
         names = term.covariance.theta_names(r.names)
         terms.append(TermModes(r.group, r.names, r.levels, theta, names, T, modes.b, modes.cond_var))
         zT = term.z @ T
-        random_variance += solution.sigma2 * float(np.einsum("nq,nq->", zT, zT)) / model.n
+        own = relationship_diagonal(term.relationship, term.n_levels)[term.codes]
+        random_variance += solution.sigma2 * float(np.einsum("nq,nq,n->", zT, zT, own)) / model.n
     criterion = fitted.criterion
     kept_set = set(kept.tolist())
     singular = tuple(

@@ -9,14 +9,17 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from henderson.covariance import Unstructured
+from henderson.covariance import Identity, Unstructured
+from henderson.engine import Engine
 from henderson.errors import DataError
 from henderson.fit.estimates import gather
 from henderson.fit.notices import optimum_notices
 from henderson.fit.optimize import Control
+from henderson.fit.relationships import as_mapping, check_groups, match_relationship
 from henderson.fit.result import LmerResult
 from henderson.fit.solve import Fitted, choose_engine, solve
 from henderson.formula import Design, build_design
+from henderson.formula.bars import parse_formula
 from henderson.linalg.pivoting import independent_columns, triangular_factor
 from henderson.model import MixedModel, RandomTerm
 
@@ -35,6 +38,7 @@ def lmer(
     subset: str | ArrayLike | None = None,
     na_action: Literal["omit", "exclude", "fail"] = "omit",
     contrasts: Mapping[str, Any] | None = None,
+    relationship: Mapping[str, Any] | None = None,
     start: ArrayLike | Mapping[str, ArrayLike] | None = None,
     control: Control | None = None,
 ) -> LmerResult:
@@ -62,6 +66,10 @@ def lmer(
         and residuals with NaN in their places; or refuse.
     contrasts : dict, optional
         Coding of factors in the fixed part: ``{"grp": "sum"}``, or a (levels, k) matrix.
+    relationship : dict, optional
+        Relationship matrix of the levels of a grouping factor, ``{"iid": G}``: a `RelationshipMatrix`, whose
+        people are matched by their individual identifier (IID), or a square pandas DataFrame with their
+        names as index and columns. It may hold more people than the data, in any order.
     start : array of shape (n_theta,), optional
         Theta to start from; lme4's ``{"theta": ...}`` is taken too.
     control : Control, optional
@@ -76,7 +84,9 @@ def lmer(
     FormulaError
         If the formula cannot be read; the message underlines the spot.
     DataError
-        If a column is missing or unsuitable; the message names it.
+        If a column or a relationship matrix is missing or unsuitable; the message names it.
+    ModelNotSupportedError
+        If no engine solves the model yet; the message says which part is in the way.
 
     Examples
     --------
@@ -105,6 +115,7 @@ def lmer(
         subset=subset,
         na_action=na_action,
         contrasts=contrasts,
+        relationship=relationship,
     )
     for notice in result.notices:
         logger.warning(notice)
@@ -118,24 +129,52 @@ def fit_formula(
     REML: bool,
     start: NDArray[np.float64] | None = None,
     control: Control | None = None,
+    relationship: Mapping[str, Any] | None = None,
     **columns: Any,
 ) -> LmerResult:
     """`lmer` without a word: what should be said is left in ``notices``. ``columns`` go to `build_design`."""
-    design = build_design(formula, data, **columns)
+    related = as_mapping(relationship)
+    if related and isinstance(formula, str):
+        check_groups(related, [bar.group.label for bar in parse_formula(formula).bars])
+    design = build_design(formula, data, related=tuple(related), **columns)
+    pad = columns.get("na_action") == "exclude"
+    return fit_design(design, data, REML=REML, start=start, control=control, relationship=related, pad=pad)
+
+
+def fit_design(
+    design: Design,
+    data: Any,
+    *,
+    REML: bool = True,
+    start: NDArray[np.float64] | None = None,
+    control: Control | None = None,
+    relationship: Mapping[str, Any] | None = None,
+    pad: bool = False,
+    like: Engine | None = None,
+) -> LmerResult:
+    """Fit a design. ``like`` is the engine of a model that has another response and is otherwise the same."""
     kept = _full_rank(design)
-    fitted = solve(choose_engine(_model(design, kept)), reml=REML, start=start, control=control)
+    if like is None:
+        engine = choose_engine(_model(design, kept, relationship or {}))
+    else:
+        engine = like.with_response(_response(design))
+    fitted = solve(engine, reml=REML, start=start, control=control)
     _check_residual(design, fitted)
     notices = (*design.notices, *_rank_notice(design, kept), *optimum_notices(fitted))
-    pad = columns.get("na_action") == "exclude"
     estimates = gather(design, kept, fitted, pad=pad, notices=notices)
-    fitted.engine.forget()
+    engine.forget()
     return LmerResult(estimates, fitted, data)
+
+
+def _response(design: Design) -> NDArray[np.float64]:
+    """The response without the part of the mean that is known."""
+    return design.y if design.offset is None else design.y - design.offset
 
 
 def _full_rank(design: Design) -> NDArray[np.intp]:
     """Columns of X that R's rank rule keeps, once it is clear that something is left to estimate."""
     n, p = design.X.shape
-    y = design.y if design.offset is None else design.y - design.offset
+    y = _response(design)
     R = triangular_factor(np.column_stack([design.X, y]))
     kept = independent_columns(R[:, :p])
     if kept.size >= n:
@@ -152,11 +191,17 @@ def _full_rank(design: Design) -> NDArray[np.intp]:
     return kept
 
 
-def _model(design: Design, kept: NDArray[np.intp]) -> MixedModel:
+def _model(design: Design, kept: NDArray[np.intp], related: Mapping[str, Any]) -> MixedModel:
     X = design.X if kept.size == design.X.shape[1] else np.ascontiguousarray(design.X[:, kept])
-    y = design.y if design.offset is None else design.y - design.offset
+    y = _response(design)
+    # terms on one factor share its matrix
+    first = {r.group: r for r in reversed(design.random)}
+    G = {group: match_relationship(given, first[group]) for group, given in related.items()}
     terms = tuple(
-        RandomTerm(r.group, r.codes, len(r.levels), r.z, Unstructured(r.z.shape[1])) for r in design.random
+        RandomTerm(
+            r.group, r.codes, len(r.levels), r.z, Unstructured(r.z.shape[1]), G.get(r.group, Identity())
+        )
+        for r in design.random
     )
     return MixedModel(y, X, terms, design.weights)
 
@@ -189,8 +234,13 @@ def _control(control: Control | None) -> Control | None:
 
 
 def _check_residual(design: Design, fitted: Fitted) -> None:
-    """Refuse a response that the random effects reproduce: its residual variance is rounding error."""
-    y = design.y if design.offset is None else design.y - design.offset
+    """Refuse a response that the random effects reproduce: its residual variance is rounding error.
+
+    Where the levels are related, a residual variance of zero is an answer, and has a notice instead.
+    """
+    if any(not isinstance(term.relationship, Identity) for term in fitted.engine.model.terms):
+        return
+    y = _response(design)
     w = np.ones_like(y) if design.weights is None else design.weights
     total = float(w @ (y - (w @ y) / w.sum()) ** 2)
     if fitted.criterion.pwrss > LOST * total and np.isfinite(fitted.optimum.objective):

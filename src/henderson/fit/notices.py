@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from henderson.covariance import Identity
 from henderson.fit.solve import Fitted
 
 Array = NDArray[np.float64]
@@ -12,6 +13,10 @@ Array = NDArray[np.float64]
 SINGULAR = 1e-4
 #: Variances are not identified if doubling them moves the criterion by less than this.
 FLAT = 1e-4
+#: From this ratio of standard deviations on the residual variance counts as zero where the criterion is flat,
+NO_RESIDUAL = 1e3
+#: and from this one on anyhow.
+ONLY_ROUNDING = 1e6
 
 
 def singular_notices(group: str, names: tuple[str, ...], T: Array, scaled: Array) -> tuple[str, ...]:
@@ -62,6 +67,21 @@ def singular_notices(group: str, names: tuple[str, ...], T: Array, scaled: Array
     return (f"boundary (singular) fit: {what}",)
 
 
+def takes_all(fitted: Fitted, k: int) -> bool:
+    """Whether term k has a relationship and leaves nothing for the residual: a heritability of one.
+
+    The ratio of the variances then grows for as long as the search goes on, and the criterion with it ever
+    less.
+    """
+    term, part = fitted.engine.model.terms[k], fitted.engine.model.theta_slices()[k]
+    ratio = np.abs(term.covariance.factor(fitted.scaled[part])).max()
+    if isinstance(term.relationship, Identity) or not ratio > NO_RESIDUAL:
+        return False
+    x = fitted.scaled[part]
+    curvature = float(x @ fitted.optimum.hessian[part, part] @ x)
+    return bool(ratio > ONLY_ROUNDING or curvature < FLAT)
+
+
 def optimum_notices(fitted: Fitted) -> tuple[str, ...]:
     """A search that ended at its limit, or an optimum that is not the only one."""
     optimum = fitted.optimum
@@ -72,6 +92,12 @@ def optimum_notices(fitted: Fitted) -> tuple[str, ...]:
         )
     terms = list(zip(fitted.engine.model.terms, fitted.engine.model.theta_slices(), strict=True))
     factors = [term.covariance.factor(fitted.scaled[part]) for term, part in terms]
+    swallowed = [term.label for k, (term, _) in enumerate(terms) if takes_all(fitted, k)]
+    if swallowed:
+        return (
+            "boundary fit: the residual variance is estimated as zero, because the relationship of "
+            f"'{swallowed[0]}' accounts for all that the fixed effects leave of the response",
+        )
     if any((np.abs(np.diag(T)) < SINGULAR).any() for T in factors):
         return ()  # directions along a boundary are flat by nature; a notice of its own says so
     unit = np.maximum(1.0, np.abs(optimum.x))

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from henderson.errors import HendersonError
 from henderson.fit.estimates import Estimates
+from henderson.fit.heritability import Heritability, heritability
 from henderson.fit.optimize import Optimum
 from henderson.fit.solve import Fitted
 from henderson.fit.summary import SummaryView, format_summary, t_table
@@ -158,6 +159,18 @@ class LmerResult:
         random = self._e.mean_random_variance
         return float(random / (random + self._e.sigma2))
 
+    def heritability(self) -> Heritability:
+        """Share of the genetic variance, with its standard error and test, for one term with a relationship.
+
+        See `Heritability` for what each number is.
+
+        Raises
+        ------
+        DataError
+            If the model has no relationship matrix, or other random terms beside it.
+        """
+        return heritability(self._with_data)
+
     # -- random effects --------------------------------------------------------------------------------
 
     def ranef(self, *, cond_var: bool = True) -> RandomEffects:
@@ -297,12 +310,16 @@ class LmerResult:
     @property
     def engine(self) -> Any:
         """The engine at the data of this fit; a result read back from a pickle has none."""
+        return self._with_data.engine
+
+    @property
+    def _with_data(self) -> Fitted:
         if self._fitted is None:
             raise HendersonError(
                 "this result was read back from a pickle, which leaves out the data; fit the model again to "
                 "ask questions that need them"
             )
-        return self._fitted.engine
+        return self._fitted
 
     # -- tables ----------------------------------------------------------------------------------------
 

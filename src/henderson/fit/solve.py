@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from henderson.covariance import Identity
 from henderson.engine import Criterion, Engine
 from henderson.errors import DataError
 from henderson.fit.optimize import NOISE, Control, Optimum, minimise
@@ -70,10 +71,20 @@ class _Profiled:
 
 
 def choose_engine(model: MixedModel) -> Engine:
-    """The engine for the structure of a model."""
-    from henderson.engine.blocked import BlockedEngine
+    """The engine for the structure of a model.
 
-    return BlockedEngine(model)
+    Raises
+    ------
+    ModelNotSupportedError
+        If no engine takes it; the sentence names the part that is in the way.
+    """
+    if all(isinstance(term.relationship, Identity) for term in model.terms):
+        from henderson.engine.blocked import BlockedEngine
+
+        return BlockedEngine(model)
+    from henderson.engine.spectral import SpectralEngine
+
+    return SpectralEngine(model)
 
 
 def solve(

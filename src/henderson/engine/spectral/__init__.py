@@ -1,1 +1,6 @@
 """The `spectral` engine: one dense relationship matrix, one record per person."""
+
+from henderson.engine.spectral.engine import SpectralEngine
+from henderson.engine.spectral.spectrum import Spectrum
+
+__all__ = ["SpectralEngine", "Spectrum"]

@@ -1,0 +1,193 @@
+"""The ``relationship=`` of `lmer`: which rows of a named matrix the levels of a grouping factor are."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from henderson.covariance import DenseRelationship, RelationshipMatrix
+from henderson.errors import DataError
+from henderson.formula import RandomDesign
+from henderson.io.frame import closest
+
+Array = NDArray[np.float64]
+#: The two triangles may differ by this part of the largest diagonal element; they are averaged.
+ASYMMETRY = 1e-6
+#: Rows that are looked at together, so that a check needs no second matrix.
+BLOCK = 256
+
+
+def as_mapping(relationship: Any) -> Mapping[str, Any]:
+    """The argument itself, if it is a mapping.
+
+    Raises
+    ------
+    DataError
+        For a matrix on its own, which does not say whose it is.
+    """
+    if relationship is None:
+        return {}
+    if not isinstance(relationship, Mapping) or not all(isinstance(key, str) for key in relationship):
+        raise DataError(
+            "relationship must be a dict of a grouping factor and its matrix, such as "
+            f"relationship={{'iid': G}}; it is a {type(relationship).__name__}"
+        )
+    return relationship
+
+
+def check_groups(relationship: Mapping[str, Any], groups: Iterable[str]) -> None:
+    """Refuse a matrix for a grouping factor that the formula lacks."""
+    groups = list(dict.fromkeys(groups))
+    for name in relationship:
+        if name not in groups:
+            raise DataError(
+                f"relationship has a matrix for {name!r}, which is no grouping factor of the formula"
+                + closest(name, groups)
+            )
+
+
+def match_relationship(given: Any, random: RandomDesign) -> DenseRelationship:
+    """The relationship of the levels of one grouping factor, in their order.
+
+    Parameters
+    ----------
+    given : RelationshipMatrix or pandas DataFrame
+        A square frame has the names of the people as its index and, in the same order, as its columns.
+    random : RandomDesign
+        A random term, whose levels are names of people: the individual identifiers (IID) of a
+        `RelationshipMatrix`.
+
+    Returns
+    -------
+    DenseRelationship
+        Of shape (l, l) for l levels. It is the caller's own matrix where its people are the levels in their
+        order and it is symmetric to the last digit, and a copy otherwise.
+
+    Raises
+    ------
+    DataError
+        If the matrix is not square, symmetric and finite, has a name twice, or lacks one of the levels.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> G = pd.DataFrame([[1.0, 0.5], [0.5, 1.0]], index=["ann", "bob"], columns=["ann", "bob"])
+    >>> people = RandomDesign("iid", ("(Intercept)",), np.array([1, 0]), ("bob",), np.ones((2, 1)))
+    >>> match_relationship(G, people).matrix
+    array([[1.]])
+    """
+    matrix, names = _named(given, random.group)
+    rows = _rows(names, random)
+    levels = random.levels
+    if np.array_equal(rows, np.arange(matrix.shape[0])):
+        found = np.asarray(matrix, dtype=np.float64)
+    else:
+        found = matrix[np.ix_(rows, rows)].astype(np.float64, copy=False)
+    return DenseRelationship(_symmetric(found, levels, random.group))
+
+
+def _named(given: Any, group: str) -> tuple[NDArray[Any], Sequence[str]]:
+    """A square matrix and the names of its rows."""
+    place = f"relationship[{group!r}]"
+    if isinstance(given, RelationshipMatrix):
+        matrix, names = np.asarray(given.matrix), np.asarray(given.samples.iid).tolist()
+    elif type(given).__module__.startswith("pandas") and hasattr(given, "columns"):
+        names = [_label(x) for x in given.index]
+        columns = [_label(x) for x in given.columns]
+        if len(names) == len(columns) and names != columns:
+            i = next(i for i, (a, b) in enumerate(zip(names, columns, strict=True)) if a != b)
+            raise DataError(
+                f"the columns of {place} are not named as its rows: in place {i} (counted from 0) the row is "
+                f"{names[i]!r} and the column {columns[i]!r}; a matrix read from a file may need index_col=0"
+            )
+        matrix = _numbers(given, place)
+    else:
+        raise DataError(
+            f"{place} is a {type(given).__name__}, which does not name its people; give a "
+            "RelationshipMatrix, or a pandas DataFrame with their names as index and as columns"
+        )
+    if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
+        shape = " x ".join(map(str, matrix.shape))
+        raise DataError(f"{place} is {shape}, and a relationship matrix is square")
+    if len(names) != matrix.shape[0]:
+        raise DataError(f"{place} names {len(names)} people for its {matrix.shape[0]} rows")
+    return matrix, names
+
+
+def _numbers(frame: Any, place: str) -> NDArray[Any]:
+    try:
+        return np.asarray(frame.to_numpy(dtype=np.float64))
+    except (TypeError, ValueError):
+        bad = next((repr(name) for name, column in frame.items() if not _is_numbers(column)), "?")
+        raise DataError(f"{place} must hold numbers only; column {bad} holds something else") from None
+
+
+def _is_numbers(column: Any) -> bool:
+    try:
+        column.to_numpy(dtype=np.float64)
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+def _label(x: Any) -> str:
+    """A name as the levels of a column of such values are written: 7 and 7.0 are both '7'."""
+    return f"{x:.15g}" if isinstance(x, float | np.floating) else str(x)
+
+
+def _rows(names: Sequence[str], random: RandomDesign) -> NDArray[np.intp]:
+    """Row of the matrix for each level."""
+    group = random.group
+    row = {name: i for i, name in enumerate(names)}
+    if len(row) < len(names):
+        twice = [name for name, count in Counter(names).items() if count > 1]
+        s = "s" if len(twice) > 1 else ""
+        raise DataError(
+            f"relationship[{group!r}] has {len(twice)} name{s} more than once ({_some(twice)}), so that rows "
+            "cannot be told apart; make the identifiers unique"
+        )
+    missing = [level for level in random.levels if level not in row]
+    if missing:
+        raise DataError(
+            f"{len(missing)} of the {len(random.levels)} levels of {group!r} are not in its relationship "
+            f"matrix ({_some(missing)}), whose {len(names)} people are named like {_some(names)}; leave "
+            "these rows out or mend the names"
+        )
+    return np.array([row[level] for level in random.levels], dtype=np.intp)
+
+
+def _symmetric(G: Array, levels: Sequence[str], group: str) -> Array:
+    """Refuse what is infinite or lopsided; average the triangles if they differ by rounding."""
+    n = G.shape[0]
+    worst, where = 0.0, (0, 0)
+    for start in range(0, n, BLOCK):
+        rows = slice(start, min(start + BLOCK, n))
+        finite = np.isfinite(G[rows]).all(axis=1)
+        if not finite.all():
+            i = start + int(np.argmin(finite))
+            # a person without genotypes spoils a row; the others have one bad element each, in its column
+            i = max((i, *np.flatnonzero(~np.isfinite(G[i]))), key=lambda j: int((~np.isfinite(G[j])).sum()))
+            raise DataError(
+                f"relationship[{group!r}] has a missing or infinite number in the row of {levels[i]!r}: "
+                "mend it or leave this person out"
+            )
+        gap = np.abs(G[rows] - G[:, rows].T)
+        at = np.unravel_index(int(gap.argmax()), gap.shape)
+        if gap[at] > worst:
+            worst, where = float(gap[at]), (start + int(at[0]), int(at[1]))
+    if worst > ASYMMETRY * float(np.abs(np.diag(G)).max()):
+        i, j = where
+        raise DataError(
+            f"relationship[{group!r}] is not symmetric: it has {G[i, j]:.8g} in row {levels[i]!r}, column "
+            f"{levels[j]!r} and {G[j, i]:.8g} the other way round; is it a triangle only?"
+        )
+    return G if worst == 0.0 else 0.5 * (G + G.T)
+
+
+def _some(names: Sequence[str]) -> str:
+    """The first three."""
+    return ", ".join(map(repr, names[:3])) + (", ..." if len(names) > 3 else "")
