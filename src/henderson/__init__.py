@@ -7,9 +7,17 @@ from henderson.errors import DataError, FormulaError, HendersonError, ModelNotSu
 
 if TYPE_CHECKING:
     from henderson.association import lmer_variants
-    from henderson.fit import Control, LmerResult, lmer
+    from henderson.association.grm import grm
+    from henderson.association.result import ScanResult
+    from henderson.association.rules import ScanRules
+    from henderson.association.scan import scan
+    from henderson.covariance import RelationshipMatrix
+    from henderson.fit import Control, Heritability, LmerResult, lmer
     from henderson.genotype import genotype_coding, standardise
     from henderson.io.examples import example_data
+    from henderson.io.phenotypes import read_phenotypes
+    from henderson.io.plink1 import open_plink1
+    from henderson.io.relationship_files import read_grm, write_grm
 
 __version__ = "0.1.0.dev0"
 
@@ -18,25 +26,45 @@ __all__ = [
     "DataError",
     "FormulaError",
     "HendersonError",
+    "Heritability",
     "LmerResult",
     "ModelNotSupportedError",
+    "RelationshipMatrix",
+    "ScanResult",
+    "ScanRules",
     "__version__",
     "example_data",
     "genotype_coding",
+    "grm",
     "lmer",
     "lmer_variants",
+    "open_plink1",
+    "read_grm",
+    "read_phenotypes",
+    "scan",
     "standardise",
+    "write_grm",
 ]
 
 # Loaded when first asked for, so that `import henderson` costs next to nothing.
 _HOME = {
     "Control": "henderson.fit",
+    "Heritability": "henderson.fit",
     "LmerResult": "henderson.fit",
+    "RelationshipMatrix": "henderson.covariance",
+    "ScanResult": "henderson.association.result",
+    "ScanRules": "henderson.association.rules",
     "example_data": "henderson.io.examples",
     "genotype_coding": "henderson.genotype",
+    "grm": "henderson.association.grm",
     "lmer": "henderson.fit",
     "lmer_variants": "henderson.association",
+    "open_plink1": "henderson.io.plink1",
+    "read_grm": "henderson.io.relationship_files",
+    "read_phenotypes": "henderson.io.phenotypes",
+    "scan": "henderson.association.scan",
     "standardise": "henderson.genotype",
+    "write_grm": "henderson.io.relationship_files",
 }
 
 

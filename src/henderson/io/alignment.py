@@ -192,13 +192,14 @@ def join_tables(phenotypes: PhenotypeTable, covariates: PhenotypeTable | Iterabl
     notices: tuple[str, ...] = ()
     markers: tuple[MissingMarker, ...] = phenotypes.missing
     for table in tables:
-        values = table.columns[[name for name in table.columns if not is_identifier(name)]]
-        clash = next((name for name in values if name in owner), None)
+        names = [str(name) for name in table.columns.columns if not is_identifier(str(name))]
+        values = table.columns[names]
+        clash = next((name for name in names if name in owner), None)
         if clash is not None:
             raise DataError(
                 f"Both {owner[clash]} and {table.source} have a column {clash!r}; rename one of them."
             )
-        owner.update(dict.fromkeys(values, table.source))
+        owner.update(dict.fromkeys(names, table.source))
         rows, by = match(phenotypes.samples, table.samples, names=(phenotypes.source, table.source))
         notices += _fallback(phenotypes.samples, table.samples, by, table.source)
         absent = rows < 0

@@ -1,0 +1,191 @@
+"""`scan`: one mixed model for each variant of a genome."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from henderson.association.problem import ScanProblem, prepare
+from henderson.association.result import ScanResult, as_table
+from henderson.association.rules import OK, ScanRules
+from henderson.association.scanners import Columns, Test, make_scanner, orthonormal
+from henderson.covariance import RelationshipMatrix
+from henderson.errors import DataError
+from henderson.genotype import GenotypeSource
+from henderson.genotype.blocks import VariantBlock, blocks, impute
+
+Array = NDArray[np.float64]
+logger = logging.getLogger("henderson")
+EXPLAINED = "follows from the covariates"
+#: GWAS-SSF's columns in its order (Hayhurst et al. 2022); what a scan knows besides comes after them.
+FIRST = (
+    "chromosome",
+    "base_pair_location",
+    "effect_allele",
+    "other_allele",
+    "beta",
+    "standard_error",
+    "effect_allele_frequency",
+    "p_value",
+    "neg_log_10_p_value",
+    "rsid",
+    "n",
+)
+
+
+def scan(
+    formula: str,
+    data: Any,
+    genotypes: str | Path | GenotypeSource,
+    *,
+    relationship: RelationshipMatrix | Literal["grm"] | None = None,
+    test: Test = "exact",
+    rules: ScanRules | None = None,
+    threads: int | None = None,
+) -> ScanResult:
+    """Test every variant of a genome in a linear mixed model.
+
+    With a relationship matrix K of the people, the model of each variant x is
+
+        y = X b + x beta + g + e,    g ~ N(0, lambda sigma^2 K),    e ~ N(0, sigma^2 I).
+
+    ``test="exact"`` estimates lambda anew for each variant, by REML for the effect and its Wald test and by
+    maximum likelihood for the likelihood-ratio test (Zhou & Stephens 2012, Nature Genetics 44:821);
+    ``test="null"`` keeps the REML estimates of the model without a variant (EMMAX, GCTA's MLMA).
+
+    Parameters
+    ----------
+    formula : str
+        The model without a variant: ``"height ~ age + sex"``. Without a relationship it names its random
+        effects: ``"height ~ age + (1 | family)"``.
+    data : pandas, polars or pyarrow table, or dict of arrays
+        One row per person; columns FID and IID, or IID alone, say who it is.
+    genotypes : str, Path or GenotypeSource
+        A PLINK 1 fileset, or genotypes that were opened before.
+    relationship : RelationshipMatrix or "grm", optional
+        Relationship of the people (`grm`, `read_grm`); ``"grm"`` computes that of all people genotyped, from
+        all variants that vary, standardised by 2p(1 - p).
+    test : {"exact", "null"}
+        Whether each variant has variance components of its own.
+    rules : ScanRules, optional
+        Which variants are tested, and GEMMA's conventions; by default all variants that vary.
+    threads : int, optional
+        Threads of the search for lambda, by default as many as there are processors.
+
+    Returns
+    -------
+    ScanResult
+        Its ``table`` has the columns of GWAS-SSF: ``chromosome``, ``base_pair_location``, ``effect_allele``,
+        ``other_allele``, ``beta`` (per copy of the effect allele), ``standard_error``,
+        ``effect_allele_frequency`` (among the analysed people with a call), ``p_value`` and
+        ``neg_log_10_p_value`` (Wald: F with 1 and n - p - 1 degrees of freedom; chi-squared for
+        ``test="null"``), ``rsid``, ``n`` (analysed people with a call; missing ones count at the mean). For
+        ``test="exact"``: ``h2`` = lambda / (1 + lambda) with a relationship, and the variances of the random
+        effects without one; ``lambda_reml``, ``lambda_ml`` and ``log_likelihood`` (ML); and the
+        likelihood-ratio and score tests ``p_lrt``, ``p_score``, each with its ``neg_log_10_``. ``status``
+        says ``"ok"``, where a variance is at its bound, or why a variant was not tested.
+
+    Raises
+    ------
+    DataError
+        If files or table cannot be used, or nobody is in both; the message says how to mend it.
+    FormulaError
+        If the formula cannot be read.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import henderson as hd
+    >>> from henderson.genotype import ArraySource
+    >>> rng = np.random.default_rng(1)
+    >>> genotypes = ArraySource.of(rng.integers(0, 3, size=(200, 60)))
+    >>> people = {"IID": genotypes.samples.iid, "height": rng.normal(size=60) + genotypes.calls[7]}
+    >>> result = hd.scan("height ~ 1", people, genotypes, relationship="grm")
+    >>> int(result.table["neg_log_10_p_value"].argmax())
+    7
+    """
+    if test not in get_args(Test):
+        raise DataError(f"test must be 'exact' or 'null', not {test!r}")
+    source = open_source(genotypes)
+    rules = rules or ScanRules()
+    (problem,) = prepare([formula], data, source, relationship=relationship, rules=rules)
+    table = as_table(columns for (columns,) in results(problem, test=test, rules=rules, threads=threads))
+    for notice in problem.notices:
+        logger.info(notice)
+    return ScanResult(table, problem.nulls[0], problem.notices)
+
+
+def results(
+    problem: ScanProblem,
+    *,
+    test: Test,
+    rules: ScanRules,
+    threads: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Iterator[list[Columns]]:
+    """Scan block by block: for each block of variants, the columns of each trait's table.
+
+    Parameters
+    ----------
+    problem : ScanProblem
+        Null models that share people and fixed effects.
+    test, rules, threads
+        As for `scan`.
+    progress : callable, optional
+        Called after each block with the number of variants done and of all.
+    """
+    scanner = make_scanner(list(problem.nulls), test, rules, threads or os.cpu_count() or 1)
+    basis = orthonormal(problem.nulls[0].engine.model.X)
+    m = problem.source.variants.m
+    for block in blocks(problem.source, problem.people):
+        status = rules.judge(block.counts)
+        X = impute(block.take(status == OK))
+        left = X - (X @ basis) @ basis.T
+        explained = rules.explained(np.einsum("bn,bn->b", left, left), X)
+        status[np.flatnonzero(status == OK)[explained]] = EXPLAINED
+        described = _described(problem.source, block)
+        found = scanner.test(left[~explained])
+        yield [_table(described, columns, status) for columns in found]
+        if progress is not None:
+            progress(int(block.variants[-1]) + 1, m)
+
+
+def _described(source: GenotypeSource, block: VariantBlock) -> Columns:
+    """What is known of a block's variants before they are tested."""
+    variants = source.variants.take(block.variants)
+    return {
+        "chromosome": variants.chromosome,
+        "base_pair_location": variants.position,
+        "effect_allele": variants.effect_allele,
+        "other_allele": variants.other_allele,
+        "effect_allele_frequency": block.frequency,
+        "rsid": variants.identifier,
+        "n": block.counts.n_people - block.n_missing,
+    }
+
+
+def _table(described: Columns, found: Columns, status: NDArray[np.object_]) -> Columns:
+    """Rows of tested variants among those of all; numbers of the others are NaN."""
+    tested = status == OK
+    words = status.copy()
+    words[tested] = found["status"]
+    columns = dict(described)
+    for name, values in found.items():
+        if name != "status":
+            columns[name] = np.full(status.size, np.nan)
+            columns[name][tested] = values
+    rest = [name for name in columns if name not in FIRST]
+    return {**{name: columns[name] for name in (*FIRST, *rest)}, "status": words}
+
+
+def open_source(genotypes: str | Path | GenotypeSource) -> GenotypeSource:
+    """Genotypes from a path, or as they are."""
+    from henderson.io.plink1 import open_plink1
+
+    return open_plink1(genotypes) if isinstance(genotypes, str | Path) else genotypes

@@ -1,0 +1,217 @@
+"""Variants tested block by block, each way of testing behind one method."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from henderson.association.rules import OK, ScanRules
+from henderson.covariance import Identity
+from henderson.engine import Engine
+from henderson.engine.ratio.rotation import GroupRotation, Rotation, SpectralRotation
+from henderson.engine.ratio.variants import AT_LOWER, AT_UPPER, AT_ZERO, RatioOptima, VariantModel
+from henderson.engine.spectral import SpectralEngine
+from henderson.errors import HendersonError
+from henderson.fit import LmerResult
+from henderson.fit.solve import solve
+from henderson.linalg.tails import neg_log10_chi2, neg_log10_f1
+from henderson.model import RandomTerm
+
+Array = NDArray[np.float64]
+Columns = dict[str, NDArray[np.generic]]
+Test = Literal["exact", "null"]
+
+
+class Scanner(Protocol):
+    """Tests variants against one or more responses of the same people and covariates."""
+
+    def test(self, X: Array) -> list[Columns]:
+        """Columns of the results of each response, for variants X (b, n) whose covariates are taken out."""
+        ...
+
+
+def make_scanner(fits: list[LmerResult], test: Test, rules: ScanRules, threads: int) -> Scanner:
+    """The scanner for the structure of the null models; they share people and fixed effects."""
+    engine = fits[0].engine
+    rotation = _rotation(engine)
+    if rotation is not None:
+        return RatioScanner(rotation, fits, test, rules, threads)
+    return GeneralScanner(fits, test)
+
+
+def orthonormal(X: Array) -> Array:
+    """An orthonormal basis of the fixed effects."""
+    return np.asarray(np.linalg.qr(X)[0])
+
+
+def _rotation(engine: Engine) -> Rotation | None:
+    """The basis in which a model with one variance ratio is diagonal; none for any other model."""
+    if isinstance(engine, SpectralEngine):
+        return SpectralRotation(engine.spectrum)
+    model = engine.model
+    if len(model.terms) == 1 and model.weights is None and _is_grouping(model.terms[0]):
+        return GroupRotation(model.terms[0].codes, orthonormal(model.X))
+    return None
+
+
+def _is_grouping(term: RandomTerm) -> bool:
+    return isinstance(term.relationship, Identity) and term.q == 1 and bool((term.z == 1.0).all())
+
+
+def variance_names(null: LmerResult) -> list[str]:
+    """A column for the variance of each random effect, then one for the residual."""
+    names = [
+        f"{term.group}_variance" if effect == "(Intercept)" else f"{term.group}_{effect}_variance"
+        for term in null.varcorr
+        for effect in term.names
+    ]
+    return [*names, "residual_variance"]
+
+
+def _wald(beta: Array, standard_error: Array, df: int | None) -> Columns:
+    """Effect and p-value: of F(1, df), or of chi-squared where the variances are taken as known."""
+    statistic = (beta / standard_error) ** 2
+    tail = neg_log10_chi2(statistic) if df is None else neg_log10_f1(statistic, df)
+    return {"beta": beta, "standard_error": standard_error, **_p("", tail, "_value")}
+
+
+def _p(name: str, tail: Array, ending: str = "") -> Columns:
+    return {f"p{name}{ending}": 10.0**-tail, f"neg_log_10_p{name}{ending}": tail}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _RatioTrait:
+    """One response of a `RatioScanner`."""
+
+    model: VariantModel
+    null: LmerResult
+
+
+class RatioScanner:
+    """Models with one variance ratio: rotation of a block, then every variant's own search."""
+
+    def __init__(
+        self, rotation: Rotation, fits: list[LmerResult], test: Test, rules: ScanRules, threads: int
+    ) -> None:
+        self._rotation = rotation
+        self._test = test
+        within = rules.ratio_range(float(rotation.counts @ rotation.values / rotation.counts.sum()))
+        self._n, self._df = rotation.n, rotation.n - rotation.n_fixed - 1
+        self._genomic = isinstance(rotation, SpectralRotation)
+        self._traits = [
+            _RatioTrait(VariantModel(rotation, fit.engine.model.y, within, threads=threads), fit)
+            for fit in fits
+        ]
+
+    def test(self, X: Array) -> list[Columns]:
+        """One rotation for all responses."""
+        rotated = self._rotation.rotate(X)
+        test = self._exact if self._test == "exact" else self._null
+        return [test(trait, trait.model.products(rotated)) for trait in self._traits]
+
+    def _null(self, trait: _RatioTrait, products: Array) -> Columns:
+        xpy, xpx, _ = trait.model.score(products, float(trait.null.theta[0] ** 2))
+        found = _wald(xpy / xpx, trait.null.sigma / np.sqrt(xpx), None)
+        return {**found, "status": np.full(xpy.size, OK)}
+
+    def _exact(self, trait: _RatioTrait, products: Array) -> Columns:
+        model = trait.model
+        fits = model.refit(products)
+        xpy, xpx, ypy = model.score(products, float(model.null_ml.ratio[0]))
+        ratio = fits.reml.ratio
+        components: Columns = {"h2": ratio / (1.0 + ratio)}
+        if not self._genomic:
+            names = variance_names(trait.null)
+            components = dict(zip(names, (ratio * fits.sigma2, fits.sigma2), strict=True))
+        return {
+            **_wald(fits.beta, fits.standard_error, self._df),
+            **components,
+            "lambda_reml": ratio,
+            "lambda_ml": fits.ml.ratio,
+            "log_likelihood": fits.loglik,
+            **_p("_lrt", neg_log10_chi2(np.maximum(2.0 * (fits.loglik - model.null_loglik), 0.0))),
+            **_p("_score", neg_log10_f1(self._n * xpy**2 / (ypy * xpx), self._df)),
+            "status": self._status(fits.reml, fits.ml),
+        }
+
+    def _status(self, reml: RatioOptima, ml: RatioOptima) -> NDArray[np.str_]:
+        what = "h2" if self._genomic else "variance"
+        named = {
+            AT_ZERO: f"{what} at 0",
+            AT_LOWER: "lambda at its lower bound",
+            AT_UPPER: f"{what if self._genomic else 'lambda'} at its upper bound",
+        }
+        out = np.full(reml.where.size, OK, dtype="U64")
+        for place, words in named.items():
+            out[ml.where == place] = f"{words} (ML only)"
+        for place, words in named.items():
+            out[reml.where == place] = words
+        return out
+
+
+class GeneralScanner:
+    """Any random part: the engine itself, once more for each variant, starting at the null model's theta."""
+
+    def __init__(self, fits: list[LmerResult], test: Test) -> None:
+        self._nulls = fits
+        self._test = test
+        self._ml = [solve(fit.engine, reml=False, start=fit.theta) for fit in fits] if test == "exact" else []
+
+    def test(self, X: Array) -> list[Columns]:
+        """One response after the other."""
+        if self._test == "null":
+            return [self._null(null, X) for null in self._nulls]
+        return [self._exact(k, X) for k in range(len(self._nulls))]
+
+    def _null(self, null: LmerResult, X: Array) -> Columns:
+        projected = null.engine.project(null.theta, X.T)
+        xpx = np.einsum("bn,nb->b", X, projected)
+        xpy = null.engine.model.y @ projected
+        found = _wald(xpy / xpx, null.sigma / np.sqrt(xpx), None)
+        return {**found, "status": np.full(xpy.size, OK)}
+
+    def _exact(self, k: int, X: Array) -> Columns:
+        null, ml = self._nulls[k], self._ml[k]
+        engine, b = null.engine, X.shape[0]
+        df = engine.model.n - engine.model.p - 1
+        names = variance_names(null)
+        beta, se, loglik = (np.full(b, np.nan) for _ in range(3))
+        variances = np.full((len(names), b), np.nan)
+        status = np.full(b, OK, dtype=object)
+        for v, x in enumerate(X):
+            try:
+                own = engine.with_fixed(np.column_stack([engine.model.X, x]))
+                fitted = solve(own, reml=True, start=null.theta)
+                by_ml = solve(own, reml=False, start=ml.theta)
+            except HendersonError as problem:
+                status[v] = f"not fitted: {problem}"
+                continue
+            solution = own.solution(fitted.theta, reml=True)
+            beta[v], se[v] = solution.beta[-1], np.sqrt(solution.cov_beta[-1, -1])
+            variances[:, v] = self._variances(engine, fitted.theta, solution.sigma2)
+            loglik[v] = -0.5 * by_ml.criterion.profiled(reml=False)
+            if (variances[:-1, v] == 0.0).any():
+                status[v] = "variance at 0"
+        null_loglik = -0.5 * ml.criterion.profiled(reml=False)
+        projected = engine.project(ml.theta, X.T)
+        xpx, xpy = np.einsum("bn,nb->b", X, projected), engine.model.y @ projected
+        score = engine.model.n * xpy**2 / (ml.criterion.pwrss * xpx)
+        return {
+            **_wald(beta, se, df),
+            **dict(zip(names, variances, strict=True)),
+            "log_likelihood": loglik,
+            **_p("_lrt", neg_log10_chi2(np.maximum(2.0 * (loglik - null_loglik), 0.0))),
+            **_p("_score", neg_log10_f1(score, df)),
+            "status": status.astype(str),
+        }
+
+    @staticmethod
+    def _variances(engine: Engine, theta: Array, sigma2: float) -> list[float]:
+        out: list[float] = []
+        for term, part in zip(engine.model.terms, engine.model.theta_slices(), strict=True):
+            T = term.covariance.factor(theta[part])
+            out += (sigma2 * np.einsum("ij,ij->i", T, T)).tolist()
+        return [*out, sigma2]
