@@ -11,7 +11,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from henderson.association.problem import ScanProblem, prepare
+from henderson.association.null_models import NullModels, Related, null_models
 from henderson.association.result import ScanResult, as_table
 from henderson.association.rules import OK, ScanRules
 from henderson.association.scanners import Columns, Test, make_scanner, orthonormal
@@ -114,15 +114,30 @@ def scan(
         raise DataError(f"test must be 'exact' or 'null', not {test!r}")
     source = open_source(genotypes)
     rules = rules or ScanRules()
-    (problem,) = prepare([formula], data, source, relationship=relationship, rules=rules)
-    table = as_table(columns for (columns,) in results(problem, test=test, rules=rules, threads=threads))
-    for notice in problem.notices:
+    if isinstance(relationship, RelationshipMatrix):
+        related: Related | None = Related.given(relationship, centred=rules.gemma)
+    elif relationship is None:
+        related = None
+    elif relationship == "grm":
+        related = Related.genomic(source, rules)
+    else:
+        raise DataError(
+            f"relationship must be a RelationshipMatrix (hd.grm, hd.read_grm) or 'grm', not {relationship!r}"
+        )
+    prepared = null_models([formula], data, source.samples, related)
+    prepared.raise_if_failed()
+    (nulls,) = prepared.groups
+    table = as_table(
+        columns for (columns,) in results(source, nulls, test=test, rules=rules, threads=threads)
+    )
+    for notice in nulls.notices:
         logger.info(notice)
-    return ScanResult(table, problem.nulls[0], problem.notices)
+    return ScanResult(table, nulls.fits[0], nulls.notices)
 
 
 def results(
-    problem: ScanProblem,
+    source: GenotypeSource,
+    nulls: NullModels,
     *,
     test: Test,
     rules: ScanRules,
@@ -133,23 +148,25 @@ def results(
 
     Parameters
     ----------
-    problem : ScanProblem
-        Null models that share people and fixed effects.
+    source : GenotypeSource
+        The variants.
+    nulls : NullModels
+        Models of traits that share people and fixed effects.
     test, rules, threads
         As for `scan`.
     progress : callable, optional
         Called after each block with the number of variants done and of all.
     """
-    scanner = make_scanner(list(problem.nulls), test, rules, threads or os.cpu_count() or 1)
-    basis = orthonormal(problem.nulls[0].engine.model.X)
-    m = problem.source.variants.m
-    for block in blocks(problem.source, problem.people):
+    scanner = make_scanner(list(nulls.fits), test, rules, threads or os.cpu_count() or 1)
+    basis = orthonormal(nulls.fits[0].engine.model.X)
+    m = source.variants.m
+    for block in blocks(source, nulls.people):
         status = rules.judge(block.counts)
         X = impute(block.take(status == OK))
         left = X - (X @ basis) @ basis.T
         explained = rules.explained(np.einsum("bn,bn->b", left, left), X)
         status[np.flatnonzero(status == OK)[explained]] = EXPLAINED
-        described = _described(problem.source, block)
+        described = _described(source, block)
         found = scanner.test(left[~explained])
         yield [_table(described, columns, status) for columns in found]
         if progress is not None:

@@ -3,12 +3,14 @@
 import os
 import sys
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from cyclopts import App, CycloptsError, Parameter
 
 from henderson import __version__
 from henderson.errors import HendersonError
+
+Names = Annotated[list[str] | None, Parameter(consume_multiple=True, negative="")]
 
 app = App(
     name="henderson",
@@ -60,6 +62,182 @@ def fit(
 
 
 @app.command
+def gwas(
+    *,
+    bfile: str,
+    pheno: str,
+    out: str,
+    pheno_name: Names = None,
+    covar: str | None = None,
+    covar_name: Names = None,
+    formula: Annotated[str | None, Parameter(show_env_var=False)] = None,
+    grm: str | None = None,
+    test: Literal["exact", "null"] = "exact",
+    maf: float | None = None,
+    geno: float | None = None,
+    gemma: Annotated[bool, Parameter(negative="")] = False,
+    plots: bool = True,
+    threads: int | None = None,
+) -> int:
+    """Test every variant of a genome in a linear mixed model, exactly.
+
+    Parameters
+    ----------
+    bfile
+        PLINK 1 fileset: the prefix of its .bed, .bim and .fam files. The effect allele is A1, column 5 of the
+        .bim file.
+    pheno
+        Phenotypes: columns FID and IID (or IID alone), then one column for each trait.
+    out
+        How the names of all files written begin: OUT.log, and for each trait OUT.TRAIT.parquet,
+        OUT.TRAIT.tsv.gz (GWAS-SSF), OUT.TRAIT.manhattan.png and OUT.TRAIT.qq.png.
+    pheno_name
+        Traits to analyse; by default every column.
+    covar
+        Covariates: columns FID and IID (or IID alone), then one column for each; text becomes categories.
+    covar_name
+        Covariates to use; by default every column.
+    formula
+        The model instead, for example "height ~ age + (1 | family)": with a random effect and no --grm, there
+        is no relationship matrix.
+    grm
+        Relationship matrix: GCTA's .grm.bin (or its prefix), GEMMA's .cXX.txt or .npz. By default it is
+        computed from the genotypes of everybody in the fileset.
+    test
+        exact: each variant has variance components of its own. null: those of the model without a variant.
+    maf
+        Leave out variants whose rarer allele is rarer than this among the people analysed.
+    geno
+        Leave out variants missing in a larger proportion of them than this.
+    gemma
+        GEMMA's conventions: its filters (0.01, 0.05), its centred matrix, lambda in [1e-5, 1e5].
+    plots
+        Draw the Manhattan and the QQ plot.
+    threads
+        Processors to use; by default all.
+    """
+    from henderson.cli.gwas import GwasOptions, run_gwas
+
+    return run_gwas(
+        GwasOptions(
+            bfile=bfile,
+            pheno=pheno,
+            out=out,
+            pheno_name=pheno_name,
+            covar=covar,
+            covar_name=covar_name,
+            formula=formula,
+            grm=grm,
+            test=test,
+            maf=maf,
+            geno=geno,
+            gemma=gemma,
+            plots=plots,
+            threads=threads,
+        )
+    )
+
+
+@app.command
+def grm(
+    *,
+    bfile: str,
+    out: str,
+    scale: Literal["standardized", "centered"] = "standardized",
+    missing: Literal["mean", "pairwise"] = "mean",
+    variance: Literal["hwe", "sample"] = "hwe",
+    maf: float = 0.0,
+    geno: float = 1.0,
+    format: Literal["gcta", "gemma", "npz"] = "npz",
+    threads: int | None = None,
+) -> None:
+    """Estimate from genotypes how closely people are related.
+
+    Parameters
+    ----------
+    bfile
+        PLINK 1 fileset: the prefix of its .bed, .bim and .fam files.
+    out
+        How the names of the files written begin.
+    scale
+        standardized: variants divided by their variance (GCTA). centered: not divided (GEMMA -gk 1).
+    missing
+        mean: a missing call takes the mean (GEMMA). pairwise: pairs of people by the variants at which both
+        were called (GCTA, PLINK).
+    variance
+        hwe: 2p(1 - p) (GCTA, PLINK). sample: the observed one (GEMMA -gk 2).
+    maf
+        Leave out variants whose rarer allele is rarer than this.
+    geno
+        Leave out variants missing in a larger proportion of the people than this.
+    format
+        gcta: OUT.grm.bin, .grm.id, .grm.N.bin. gemma: OUT.cXX.txt or .sXX.txt. npz: OUT.npz.
+    threads
+        Processors to use; by default all.
+    """
+    from henderson.cli.relationship import run_grm
+
+    run_grm(
+        bfile,
+        out=out,
+        scale=scale,
+        missing=missing,
+        variance=variance,
+        maf=maf,
+        geno=geno,
+        format=format,
+        threads=threads,
+    )
+
+
+@app.command
+def h2(
+    *,
+    pheno: str,
+    out: str,
+    bfile: str | None = None,
+    grm: str | None = None,
+    pheno_name: Names = None,
+    covar: str | None = None,
+    covar_name: Names = None,
+    threads: int | None = None,
+) -> int:
+    """Estimate the heritability of traits by REML.
+
+    Parameters
+    ----------
+    pheno
+        Phenotypes: columns FID and IID (or IID alone), then one column for each trait.
+    out
+        How the names of the files written begin: OUT.log and OUT.h2.tsv.
+    bfile
+        PLINK 1 fileset whose genotypes make the relationship matrix.
+    grm
+        Relationship matrix instead: GCTA's .grm.bin (or its prefix), or .npz.
+    pheno_name
+        Traits to analyse; by default every column.
+    covar
+        Covariates: columns FID and IID (or IID alone), then one column for each; text becomes categories.
+    covar_name
+        Covariates to use; by default every column.
+    threads
+        Processors to use; by default all.
+    """
+    from henderson.cli.relationship import run_h2
+
+    return run_h2(
+        bfile=bfile,
+        grm_path=grm,
+        pheno=pheno,
+        pheno_name=pheno_name,
+        covar=covar,
+        covar_name=covar_name,
+        out=out,
+        threads=threads,
+    )
+
+
+@app.command
 def demo() -> None:
     """Work through the primer (five people, three variants, two families) and a published experiment."""
     from rich.console import Console
@@ -80,11 +258,11 @@ def run(tokens: Sequence[str]) -> int:
     Returns
     -------
     int
-        0; or 2, after one sentence on standard error.
+        0; 1 if one of several traits could not be analysed; or 2, after one sentence on standard error.
     """
     try:
         command, bound, _ = app.parse_args(list(tokens), print_error=False, exit_on_error=False)
-        command(*bound.args, **bound.kwargs)
+        failed = command(*bound.args, **bound.kwargs)
     except CycloptsError as problem:
         return _refuse(f"{problem} See: henderson --help")
     except HendersonError as problem:
@@ -98,7 +276,7 @@ def run(tokens: Sequence[str]) -> int:
         return _refuse(f"{where}{problem.strerror or problem}.")
     except KeyboardInterrupt:
         return 130
-    return 0
+    return 1 if failed else 0
 
 
 def _refuse(problem: Any) -> int:

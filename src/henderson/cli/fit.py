@@ -1,12 +1,10 @@
 """`henderson fit`: a table and a formula in, a printed model and three files out."""
 
-import os
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from henderson.errors import DataError
+from henderson.cli.common import check_folder
 from henderson.io.whole_files import whole_files
 
 if TYPE_CHECKING:
@@ -31,7 +29,7 @@ def fit_table(
 ) -> None:
     """Fit `formula` to the table in a file, print the fit and, with `out`, write it to files."""
     if out is not None:
-        _check_folder(out)
+        check_folder(out)
     from henderson.fit import lmer
     from henderson.io.tables import read_table
 
@@ -67,20 +65,6 @@ def _numbers(formula: str, subset: str | None) -> set[str]:
             case Call(function, arguments) if function not in _TO_LABELS:
                 nodes += [argument for _, argument in arguments]
     return found
-
-
-def _check_folder(prefix: str) -> None:
-    """Refuse, before the work starts, a place that cannot be written to."""
-    folder = Path(prefix).parent
-    if prefix.endswith(("/", os.sep)) or Path(prefix).is_dir():
-        raise DataError(
-            f"--out: {prefix!r} names a folder; add how the names of the files begin, "
-            f"such as {Path(prefix) / 'fit'}."
-        )
-    if not folder.is_dir():
-        raise DataError(f"--out: there is no folder {folder}; make it first.")
-    if not os.access(folder, os.W_OK):
-        raise DataError(f"--out: the folder {folder} cannot be written to.")
 
 
 def _predicted_effects(fit: "LmerResult") -> "pd.DataFrame":

@@ -108,6 +108,24 @@ def parse_formula(text: str) -> ParsedFormula:
         raise FormulaError(NESTED) from None
 
 
+def has_random_terms(text: str) -> bool:
+    """Whether a formula has a term with a bar.
+
+    Examples
+    --------
+    >>> has_random_terms("y ~ x"), has_random_terms("y ~ x + (1 | g)")
+    (False, True)
+    """
+    try:
+        tree = parse(text)
+        found: list[Binary] = []
+        if isinstance(tree, Binary):
+            _without_bars(tree.right, text, found)
+    except RecursionError:
+        raise FormulaError(NESTED) from None
+    return bool(found)
+
+
 def _parsed(tree: Node, text: str) -> ParsedFormula:
     if isinstance(tree, Unary) and tree.op == "~":
         raise formula_error("the response is missing: write y ~ ...", text, tree.span)

@@ -1,0 +1,119 @@
+"""`henderson grm` and `henderson h2`: who is related to whom, and how much of a trait goes with it."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from henderson.association.grm import grm
+from henderson.association.null_models import Related, null_models
+from henderson.cli.common import Reporter, check_folder, check_memory, limited_threads
+from henderson.cli.runlog import RunLog
+from henderson.cli.traits import read_traits
+from henderson.errors import DataError
+from henderson.genotype.blocks import variant_filter
+from henderson.io.plink1 import open_plink1
+from henderson.io.relationship_files import read_grm, write_grm
+from henderson.io.whole_files import whole_files
+
+if TYPE_CHECKING:
+    from henderson.fit import Heritability
+
+Scale = Literal["standardized", "centered"]
+
+
+def run_grm(
+    bfile: str,
+    *,
+    out: str,
+    scale: Scale,
+    missing: Literal["mean", "pairwise"],
+    variance: Literal["hwe", "sample"],
+    maf: float,
+    geno: float,
+    format: Literal["gcta", "gemma", "npz"],
+    threads: int | None,
+) -> None:
+    """Compute a relationship matrix from genotypes and write it."""
+    check_folder(out)
+    with RunLog(out) as log, limited_threads(threads):
+        report = Reporter(log)
+        with report.listening(), report.bar("variants") as progress:
+            source = open_plink1(bfile)
+            report.line(f"{bfile}: {source.samples.n:,} people, {source.variants.m:,} variants")
+            report.line(check_memory(2e8 + (3 if missing == "pairwise" else 2) * 8.0 * source.samples.n**2))
+            used = variant_filter(source, min_maf=maf, max_missing=geno)
+            report.line(f"{used.sum():,} variants used; the others have one genotype, or are filtered out")
+            G = grm(source, scale=scale, missing=missing, variance=variance, variants=used, progress=progress)
+            endings = {"gcta": ".grm.bin", "gemma": ".cXX.txt" if scale == "centered" else ".sXX.txt"}
+            path = f"{out}{endings.get(format, '.npz')}"
+            write_grm(G, path, format=format)
+            report.line(f"relationship matrix: {path}")
+
+
+def run_h2(
+    *,
+    bfile: str | None,
+    grm_path: str | None,
+    pheno: str,
+    pheno_name: Sequence[str] | None,
+    covar: str | None,
+    covar_name: Sequence[str] | None,
+    out: str,
+    threads: int | None,
+) -> int:
+    """Estimate the heritability of each trait; gives the number of traits that failed."""
+    check_folder(out)
+    if (bfile is None) == (grm_path is None):
+        raise DataError("give either --bfile, whose genotypes make the relationship matrix, or --grm.")
+    with RunLog(out) as log, limited_threads(threads):
+        report = Reporter(log)
+        with report.listening():
+            table, formulas = read_traits(
+                pheno, report, pheno_name=pheno_name, covar=covar, covar_name=covar_name
+            )
+            if grm_path is not None:
+                G = read_grm(grm_path)
+            else:
+                assert bfile is not None
+                source = open_plink1(bfile)
+                report.line(check_memory(3e8 + 5 * 8.0 * source.samples.n**2))
+                with report.bar("variants") as progress:
+                    G = grm(source, progress=progress)
+            prepared = null_models(formulas, table, G.samples, Related.given(G))
+            rows = []
+            for group in prepared.groups:
+                for notice in group.notices:
+                    report.line(notice)
+                for trait, fit in zip(group.traits, group.fits, strict=True):
+                    found = fit.heritability()
+                    rows.append(_row(trait, found))
+                    report.line(f"\n{trait}\n{fit}\n\n{found}\n")
+            for formula, problem in prepared.failed:
+                report.line(f"not analysed: {formula.split('~')[0].strip()}: {problem}")
+            if not rows:
+                prepared.raise_if_failed()
+            path = Path(f"{out}.h2.tsv")
+            with whole_files(path) as [file]:
+                lines = ["\t".join(rows[0]), *("\t".join(map(str, row.values())) for row in rows)]
+                file.write(("\n".join(lines) + "\n").encode())
+            report.line(f"table: {path}")
+    return len(prepared.failed)
+
+
+def _row(trait: str, h: "Heritability") -> dict[str, object]:
+    """One line of the table."""
+    return {
+        "trait": trait,
+        "n": h.n,
+        "h2": h.h2,
+        "h2_se": h.h2_se,
+        "pve": h.pve,
+        "pve_se": h.pve_se,
+        "genetic_variance": h.genetic_variance,
+        "genetic_variance_se": h.genetic_variance_se,
+        "residual_variance": h.residual_variance,
+        "residual_variance_se": h.residual_variance_se,
+        "lrt": h.lrt,
+        "p_value": h.p_value,
+        "loglik": h.loglik,
+    }
