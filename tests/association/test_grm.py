@@ -97,8 +97,7 @@ def test_from_a_fileset_with_some_people_and_variants(tmp_path, caplog):
 def test_results_do_not_depend_on_the_blocks(monkeypatch):
     source = ArraySource.of(random_genotypes(500, 20, missing=0.1))
     whole = grm(source, missing="pairwise")
-    monkeypatch.setattr("henderson.genotype.blocks._SMALLEST_BLOCK", 7)
-    monkeypatch.setattr("henderson.genotype.blocks._GENOTYPES_PER_BLOCK", 1)
+    monkeypatch.setattr("henderson.genotype.blocks.block_size", lambda n: 7)
     parts = grm(source, missing="pairwise")
     assert np.allclose(whole.matrix, parts.matrix, rtol=0, atol=1e-13)
     assert np.array_equal(whole.n_variants, parts.n_variants)

@@ -31,8 +31,7 @@ def dense(calls, scale, variance):
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch):
     """Several blocks even for small data."""
-    monkeypatch.setattr(henderson.genotype.blocks, "_GENOTYPES_PER_BLOCK", 1)
-    monkeypatch.setattr(henderson.genotype.blocks, "_SMALLEST_BLOCK", 16)
+    monkeypatch.setattr(henderson.genotype.blocks, "block_size", lambda n: 16)
 
 
 @pytest.mark.parametrize("variance", ["hwe", "sample"])

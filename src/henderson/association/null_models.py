@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -98,23 +98,11 @@ class NullModels:
     notices: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Prepared:
-    """Everything that could be fitted, and the traits that could not, with the reason."""
+class Traits:
+    """Traits whose people are matched and whose designs are built; their models are fitted group by group.
 
-    groups: tuple[NullModels, ...]
-    failed: tuple[tuple[str, HendersonError], ...]
-
-    def raise_if_failed(self) -> None:
-        """Raise the first reason."""
-        for _, problem in self.failed:
-            raise problem
-
-
-def null_models(formulas: Sequence[str], data: Any, samples: Samples, related: Related | None) -> Prepared:
-    """Match people by their identifiers, and fit each trait without a variant.
-
-    Traits that share people and fixed effects share one decomposition.
+    Traits that share people and fixed effects form a group and share one decomposition. Only one group is in
+    memory at a time.
 
     Parameters
     ----------
@@ -126,51 +114,70 @@ def null_models(formulas: Sequence[str], data: Any, samples: Samples, related: R
         The people to match them to.
     related : Related or None
         Their relationship; none where the formulas name random effects.
-    """
-    import pandas as pd
 
-    if related is None:
-        for formula in formulas:
-            _check_random(formula)
-    table = data if isinstance(data, PhenotypeTable) else phenotypes_of(data)
-    members = None if related is None else related.members
-    matched = align(samples, table, also={} if members is None else {MATRIX: members})
-    frame = table.columns.iloc[matched.rows_in_table].reset_index(drop=True)
-    if related is not None:
-        labels = person_labels(samples)[matched.rows_in_genotypes]
-        # categories in this order, so that the levels are the rows of the matrix
-        frame[PERSON] = pd.Categorical(labels, categories=labels)
-    failed: list[tuple[str, HendersonError]] = []
-    designs: dict[str, Design] = {}
-    for formula in formulas:
-        try:
-            designs[formula] = _design(formula, frame, related)
-        except HendersonError as problem:
-            failed.append((formula, problem))
-    groups = []
-    for alike in _alike(designs):
-        first = designs[alike[0]]
-        people = matched.rows_in_genotypes[first.rows]
-        logger.info(
-            f"{people.size:,} people analysed for {', '.join(designs[f].spec.response for f in alike)}"
-        )
-        K = None
+    Attributes
+    ----------
+    failed : list of (str, HendersonError)
+        Formulas whose design could not be built, or whose model could not be fitted, with the reason.
+    """
+
+    def __init__(self, formulas: Sequence[str], data: Any, samples: Samples, related: Related | None) -> None:
+        import pandas as pd
+
+        if related is None:
+            for formula in formulas:
+                _check_random(formula)
+        table = data if isinstance(data, PhenotypeTable) else phenotypes_of(data)
+        members = None if related is None else related.members
+        self._matched = align(samples, table, also={} if members is None else {MATRIX: members})
+        self._notices = (*table.notices, *self._matched.notices)
+        self._frame = table.columns.iloc[self._matched.rows_in_table].reset_index(drop=True)
         if related is not None:
-            rows = matched.rows_in_also.get(MATRIX)
-            K = _matrix(related, people, samples, None if rows is None else rows[first.rows])
-        fits: dict[str, LmerResult] = {}
-        for formula in alike:
-            like = next((fit.engine for fit in fits.values()), None)
-            matrices = {} if K is None else {PERSON: K}
+            labels = person_labels(samples)[self._matched.rows_in_genotypes]
+            # categories in this order, so that the levels are the rows of the matrix
+            self._frame[PERSON] = pd.Categorical(labels, categories=labels)
+        self._samples, self._related = samples, related
+        self.failed: list[tuple[str, HendersonError]] = []
+        self._designs: dict[str, Design] = {}
+        for formula in formulas:
             try:
-                fits[formula] = fit_design(designs[formula], frame, relationship=matrices, like=like)
+                self._designs[formula] = _design(formula, self._frame, related)
             except HendersonError as problem:
-                failed.append((formula, problem))
-        if fits:
-            names = tuple(designs[formula].spec.response for formula in fits)
-            notices = (*table.notices, *matched.notices, *first.notices)
-            groups.append(NullModels(people, names, tuple(fits.values()), notices))
-    return Prepared(tuple(groups), tuple(failed))
+                self.failed.append((formula, problem))
+
+    def groups(self) -> Iterator[NullModels]:
+        """Fit the models without a variant, by REML, a group at a time."""
+        for alike in _alike(self._designs):
+            first = self._designs[alike[0]]
+            people = self._matched.rows_in_genotypes[first.rows]
+            names = ", ".join(self._designs[formula].spec.response for formula in alike)
+            logger.info(f"{people.size:,} people analysed for {names}")
+            relationship = self._relationship(people, first.rows)
+            fits: dict[str, LmerResult] = {}
+            for formula in alike:
+                like = next((fit.engine for fit in fits.values()), None)
+                design = self._designs[formula]
+                try:
+                    fits[formula] = fit_design(design, self._frame, relationship=relationship, like=like)
+                except HendersonError as problem:
+                    self.failed.append((formula, problem))
+            if fits:
+                traits = tuple(self._designs[formula].spec.response for formula in fits)
+                yield NullModels(people, traits, tuple(fits.values()), (*self._notices, *first.notices))
+
+    def _relationship(self, people: Index, rows: Index) -> dict[str, RelationshipMatrix]:
+        """The relationship of the people analysed, in their order and with their names in the table."""
+        if self._related is None:
+            return {}
+        G = self._related.matrix(people)
+        place = self._matched.rows_in_also
+        within = place[MATRIX][rows] if MATRIX in place else people
+        K = G.matrix[np.ix_(within, within)]  # a copy
+        if self._related.centred:
+            mean = K.mean(axis=0)
+            K -= mean + (mean - mean.mean())[:, None]
+        labels = person_labels(self._samples)[people].astype(str)
+        return {PERSON: RelationshipMatrix(K, Samples(self._samples.fid[people], labels), G.n_variants)}
 
 
 def person_labels(samples: Samples) -> NDArray[np.object_]:
@@ -192,18 +199,6 @@ def _design(formula: str, frame: pd.DataFrame, related: Related | None) -> Desig
     if related is None:
         return build_design(formula, frame)
     return build_design(f"{formula} + (1 | {PERSON})", frame, related=(PERSON,))
-
-
-def _matrix(related: Related, people: Index, samples: Samples, rows: Index | None) -> RelationshipMatrix:
-    """The relationship of the people analysed, in their order and with the names they have in the table."""
-    G = related.matrix(people)
-    rows = people if rows is None else rows
-    labels = person_labels(samples)[people].astype(str)
-    K = G.matrix[np.ix_(rows, rows)]  # a copy
-    if related.centred:
-        mean = K.mean(axis=0)
-        K -= mean + (mean - mean.mean())[:, None]
-    return RelationshipMatrix(K, Samples(samples.fid[people], labels), G.n_variants)
 
 
 def _alike(designs: dict[str, Design]) -> list[list[str]]:

@@ -78,9 +78,9 @@ class ScanRules:
             }
         return np.select(list(conditions.values()), list(conditions), default=OK).astype(object)
 
-    def explained(self, left: Array, X: Array) -> NDArray[np.bool_]:
-        """Whether a variant follows from the covariates, which leave ``left`` of its squares; shape (b,)."""
+    def least_squares(self, X: Array) -> Array:
+        """What the covariates must leave of each variant's squares at least, shape (b,)."""
         squares = np.einsum("bn,bn->b", X, X)
         if self.gemma:
-            return np.asarray(left < 1e-4 * squares)
-        return np.asarray(left < 1e-8 * (squares - X.shape[1] * X.mean(axis=1) ** 2))
+            return np.asarray(1e-4 * squares)
+        return np.asarray(1e-8 * (squares - X.shape[1] * X.mean(axis=1) ** 2))

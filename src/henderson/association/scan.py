@@ -11,7 +11,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from henderson.association.null_models import NullModels, Related, null_models
+from henderson.association.null_models import NullModels, Related, Traits
 from henderson.association.result import ScanResult, as_table
 from henderson.association.rules import OK, ScanRules
 from henderson.association.scanners import Columns, Test, make_scanner, orthonormal
@@ -124,9 +124,10 @@ def scan(
         raise DataError(
             f"relationship must be a RelationshipMatrix (hd.grm, hd.read_grm) or 'grm', not {relationship!r}"
         )
-    prepared = null_models([formula], data, source.samples, related)
-    prepared.raise_if_failed()
-    (nulls,) = prepared.groups
+    traits = Traits([formula], data, source.samples, related)
+    nulls = next(traits.groups(), None)
+    if nulls is None:
+        raise traits.failed[0][1]
     table = as_table(
         columns for (columns,) in results(source, nulls, test=test, rules=rules, threads=threads)
     )
@@ -163,11 +164,14 @@ def results(
     for block in blocks(source, nulls.people):
         status = rules.judge(block.counts)
         X = impute(block.take(status == OK))
-        left = X - (X @ basis) @ basis.T
-        explained = rules.explained(np.einsum("bn,bn->b", left, left), X)
-        status[np.flatnonzero(status == OK)[explained]] = EXPLAINED
+        least = rules.least_squares(X)
+        X -= (X @ basis) @ basis.T
+        explained = np.einsum("bn,bn->b", X, X) < least
+        if explained.any():
+            status[np.flatnonzero(status == OK)[explained]] = EXPLAINED
+            X = X[~explained]
         described = _described(source, block)
-        found = scanner.test(left[~explained])
+        found = scanner.test(X)
         yield [_table(described, columns, status) for columns in found]
         if progress is not None:
             progress(int(block.variants[-1]) + 1, m)

@@ -2,13 +2,13 @@
 
 import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from henderson.cli.runlog import RunLog
-from henderson.errors import DataError
+from henderson.errors import DataError, HendersonError
 
 if TYPE_CHECKING:
     pass
@@ -71,6 +71,13 @@ class Reporter(logging.Handler):
         """Say one thing."""
         self._log.add(text)
         self.console.print(text, markup=False)
+
+    def failed(self, failed: Sequence[tuple[str, HendersonError]], n_traits: int) -> None:
+        """Name the traits that could not be analysed; raise if that is all of them."""
+        if len(failed) == n_traits:
+            raise failed[0][1]
+        for formula, problem in failed:
+            self.line(f"not analysed: {formula.split('~')[0].strip()}: {problem}")
 
     def emit(self, record: logging.LogRecord) -> None:
         """Say what the library logs."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from henderson.association.null_models import NullModels, Related, null_models
+from henderson.association.null_models import NullModels, Related, Traits
 from henderson.association.rules import ScanRules
 from henderson.association.scan import results
 from henderson.association.scanners import Columns, Test
@@ -87,14 +87,11 @@ def run_gwas(options: GwasOptions) -> int:
                 related = Related.genomic(source, rules)
             if related is not None:
                 report.line(check_memory(_memory(source)))
-            prepared = null_models(formulas, table, source.samples, related)
-            for group in prepared.groups:
+            traits = Traits(formulas, table, source.samples, related)
+            for group in traits.groups():
                 _scan(group, source, options, threads, report)
-            for formula, problem in prepared.failed:
-                report.line(f"not analysed: {formula.split('~')[0].strip()}: {problem}")
-            if not prepared.groups:
-                prepared.raise_if_failed()
-    return len(prepared.failed)
+            report.failed(traits.failed, len(formulas))
+    return len(traits.failed)
 
 
 def _memory(source: "GenotypeSource") -> float:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from henderson.association.grm import grm
-from henderson.association.null_models import Related, null_models
+from henderson.association.null_models import Related, Traits
 from henderson.cli.common import Reporter, check_folder, check_memory, limited_threads
 from henderson.cli.runlog import RunLog
 from henderson.cli.traits import read_traits
@@ -79,25 +79,22 @@ def run_h2(
                 report.line(check_memory(3e8 + 5 * 8.0 * source.samples.n**2))
                 with report.bar("variants") as progress:
                     G = grm(source, progress=progress)
-            prepared = null_models(formulas, table, G.samples, Related.given(G))
+            traits = Traits(formulas, table, G.samples, Related.given(G))
             rows = []
-            for group in prepared.groups:
+            for group in traits.groups():
                 for notice in group.notices:
                     report.line(notice)
                 for trait, fit in zip(group.traits, group.fits, strict=True):
                     found = fit.heritability()
                     rows.append(_row(trait, found))
                     report.line(f"\n{trait}\n{fit}\n\n{found}\n")
-            for formula, problem in prepared.failed:
-                report.line(f"not analysed: {formula.split('~')[0].strip()}: {problem}")
-            if not rows:
-                prepared.raise_if_failed()
+            report.failed(traits.failed, len(formulas))
             path = Path(f"{out}.h2.tsv")
             with whole_files(path) as [file]:
                 lines = ["\t".join(rows[0]), *("\t".join(map(str, row.values())) for row in rows)]
                 file.write(("\n".join(lines) + "\n").encode())
             report.line(f"table: {path}")
-    return len(prepared.failed)
+    return len(traits.failed)
 
 
 def _row(trait: str, h: "Heritability") -> dict[str, object]:

@@ -16,7 +16,8 @@ from henderson.genotype.source import GenotypeSource, Index
 Scale = Literal["standardized", "centered"]
 Mask = NDArray[np.bool_]
 
-_GENOTYPES_PER_BLOCK = 1 << 22  # 32 MB as float64: large enough for BLAS, small beside any n x n matrix
+_GENOTYPES_PER_BLOCK = 1 << 19  # 4 MB as float64
+_WIDE, _MOST_GENOTYPES = 512, 1 << 24  # so many variants keep BLAS busy, but in 128 MB at most
 _SMALLEST_BLOCK = 64
 
 
@@ -60,6 +61,12 @@ class VariantBlock:
         return VariantBlock(self.variants[rows], self.calls[rows], self.counts.take(rows))
 
 
+def block_size(n: int) -> int:
+    """Variants read at a time for n people: enough to keep BLAS busy, few beside a matrix of n x n."""
+    n = max(n, 1)
+    return max(_GENOTYPES_PER_BLOCK // n, min(_WIDE, _MOST_GENOTYPES // n), _SMALLEST_BLOCK)
+
+
 def blocks(
     source: GenotypeSource,
     samples: Index | None = None,
@@ -76,7 +83,7 @@ def blocks(
     samples : ndarray of int, shape (n,), optional
         Positions of the people, in the order wanted; by default everybody.
     size : int, optional
-        Variants to read at a time; by default as many as make 32 MB in float64, but 64 at least.
+        Variants to read at a time; see `block_size`.
     keep : ndarray of bool, shape (m,), optional
         The variants wanted; by default all. Stretches without any are not read.
 
@@ -88,7 +95,7 @@ def blocks(
     m = source.variants.m
     if size is None:
         n = source.samples.n if samples is None else len(samples)
-        size = max(_GENOTYPES_PER_BLOCK // max(n, 1), _SMALLEST_BLOCK)
+        size = block_size(n)
     for start in range(0, m, size):
         positions = np.arange(start, min(start + size, m))
         if keep is not None:

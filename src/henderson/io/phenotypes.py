@@ -271,9 +271,7 @@ def _read_fam(
     return _assembled(str(path), fields, lines, minus_nine)
 
 
-def _assembled(
-    source: str, frame: pd.DataFrame, lines: NDArray[np.intp] | None, minus_nine: bool
-) -> PhenotypeTable:
+def _assembled(source: str, frame: pd.DataFrame, lines: NDArray[np.intp], minus_nine: bool) -> PhenotypeTable:
     """Split a frame into identifiers and values, both checked."""
     import pandas as pd
 
@@ -347,14 +345,6 @@ def _values(
     """One column as float64 with NaN, or as text; what was missing is added to `markers`."""
     import pandas as pd
 
-    if pd.api.types.is_numeric_dtype(column.dtype):
-        numbers = column.to_numpy(dtype=np.float64, na_value=np.nan).copy()
-        if np.isinf(numbers).any():
-            raise DataError(f"{where(int(np.isinf(numbers).argmax()))}: {name!r} is infinite; write NA.")
-        if minus_nine and (numbers == -9.0).any():
-            markers.append(MissingMarker(name, _MINUS_NINE, int((numbers == -9.0).sum())))
-            numbers[numbers == -9.0] = np.nan
-        return numbers
     empty = np.asarray(column.isna(), dtype=bool)
     held = np.where(empty, "", column.astype(object).to_numpy()).tolist()
     text = np.array([str(value).strip() for value in held], dtype=object)

@@ -1,7 +1,7 @@
-"""The demonstration: the primer's five people in plain words, then a published experiment."""
+"""The demonstration in plain words: the primer's five people, a published experiment, a small genome scan."""
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -9,12 +9,14 @@ from henderson.association import lmer_variants
 from henderson.fit import lmer
 from henderson.genotype import genotype_coding, standardise
 from henderson.io.examples import example_data
+from henderson.report.cohort import LINKED, CohortScan, demo_cohort, scan_cohort
 
 if TYPE_CHECKING:
     import pandas as pd
     from rich.console import Console
     from rich.table import Table
 
+TOP = 8
 COUNTED_ALLELES = {"variant1": "T", "variant2": "C", "variant3": "T"}
 FORMULA = "height ~ (1 | family)"
 
@@ -122,15 +124,131 @@ def run_demo(console: "Console") -> None:
         f"{fit.se['Days']:.1f}); between people this differs with a standard deviation of "
         f"{fit.varcorr['Subject'].sd[1]:.1f} ms.",
     )
+    _scan_a_genome(console)
 
     _say(console, "[bold]Do it yourself[/bold]")
     console.print(
         "  import henderson as hd\n"
         '  fit = hd.lmer("height ~ variant3 + (1 | family)", data)\n'
-        "  print(fit)\n\n"
-        '  $ henderson fit "height ~ variant3 + (1 | family)" people.csv\n',
+        "  print(fit)\n"
+        '  result = hd.scan("height ~ age + sex", people, "cohort.bed",\n'
+        '                   relationship="grm")\n'
+        "  print(result.table)\n\n"
+        '  $ henderson fit "height ~ variant3 + (1 | family)" people.csv\n'
+        "  $ henderson gwas --bfile cohort --pheno heights.tsv --out scan\n",
         markup=False,
     )
+
+
+def _scan_a_genome(console: "Console") -> None:
+    """Scan the generated cohort and hold what was found against the truth."""
+    cohort = demo_cohort()
+    found = scan_cohort(cohort)
+    m, n = cohort.genotypes.calls.shape
+    effects = " and ".join(", ".join(f"{effect:.1f}" for effect in cohort.causal.values()).rsplit(", ", 1))
+
+    _say(console, "[bold]A whole genome, of which we know the truth[/bold]")
+    _say(
+        console,
+        f"{n} people made up by the computer: couples with three children each, and {m:,} variants on three "
+        f"chromosomes. One variant on each chromosome has a large effect on height ({effects} cm per copy); "
+        "hundreds of others have effects too small to be found among so few people. Can we find the three?",
+    )
+    _say(
+        console,
+        "One mixed model per variant: height = age + sex + effect x variant + what relatives share + "
+        "residual. Who is related to whom, and how closely, is read off the genome itself: the genomic "
+        f"relationship matrix (GRM). Of {m:,} tests, {0.05 * m:.0f} would have p < 0.05 by chance alone; "
+        f'so only p < 0.05 / {m:,} = {found.threshold:.1e} counts (Bonferroni). "Plain p" is that of '
+        "regression without the GRM.",
+    )
+    console.print(_hits_table(found))
+    for sentence in (*_discoveries(found), *_why_mixed(found)):
+        _say(console, sentence)
+    h2 = found.heritability
+    _say(
+        console,
+        "[bold]Heritability.[/bold] Of the variance that age and sex leave, the share that goes with the "
+        f"genome is estimated at {h2.h2:.2f} (standard error {h2.h2_se:.2f}); in truth it is "
+        f"{cohort.heritability:.2f}.",
+    )
+
+
+def _hits_table(found: CohortScan) -> "Table":
+    """Lay out the smallest p-values, and the causal variants wherever they are."""
+    ranked = found.table.sort_values("neg_log10_p", ascending=False, na_position="last")
+    ranked = ranked.assign(place=range(1, len(ranked) + 1))
+    shown = ranked[(ranked["place"] <= TOP) | ranked["true_effect"].notna()]
+    rows = (
+        (
+            str(row["place"]),
+            row["variant"],
+            f"{row['beta']:+.2f}",
+            f"{row['standard_error']:.2f}",
+            f"{row['p_value']:.1e}",
+            f"{row['plain_p_value']:.1e}",
+            _truth(row),
+        )
+        for row in shown.to_dict("records")
+    )
+    return _table(["", "variant", "cm per copy", "SE", "p", "plain p", "the truth"], rows)
+
+
+def _truth(row: dict[Any, Any]) -> str:
+    """What a variant really does."""
+    if not np.isnan(row["true_effect"]):
+        return f"[bold]causal: {row['true_effect']:+.2f}[/bold]"
+    if row["r2"] >= LINKED:
+        return f"near {row['cause']}"
+    return "small or none"
+
+
+def _discoveries(found: CohortScan) -> list[str]:
+    """Say which of the causal variants were found."""
+    table = found.table
+    causal = table[table["true_effect"].notna()]
+    significant = causal["p_value"] <= found.threshold
+    hits, missed = causal[significant], causal[~significant]
+    sentences = [f"[bold]Found: {len(hits)} of the {len(causal)} large effects.[/bold]"]
+    sentences += [
+        f"{row['variant']}: estimated at {row['beta']:.1f} cm per copy (standard error "
+        f"{row['standard_error']:.1f}), in truth {row['true_effect']:.1f}."
+        for row in hits.to_dict("records")
+    ]
+    sentences += [
+        f"[bold]Not found: {row['variant']}[/bold], in truth {row['true_effect']:.1f} cm per copy: "
+        f"p = {row['p_value']:.1e} is not small enough. With {found.heritability.n} people that happens."
+        for row in missed.to_dict("records")
+    ]
+    passed = table[table["p_value"] <= found.threshold]
+    near = int((passed["true_effect"].isna() & (passed["r2"] >= LINKED)).sum())
+    if near:
+        sentences.append(
+            f"{near} more got below the threshold because {'it is' if near == 1 else 'they are'} inherited "
+            "together with a causal neighbour. Which of the neighbours does it, a scan alone cannot tell."
+        )
+    return [" ".join(sentences)]
+
+
+def _why_mixed(found: CohortScan) -> list[str]:
+    """Say what plain regression would have claimed."""
+    table = found.table
+    far = table["r2"] < LINKED
+    plain = table["plain_p_value"] <= found.threshold
+    mixed = table["p_value"] <= found.threshold
+    sentences = [
+        "[bold]Why not plain regression?[/bold] lambda_GC compares the typical test statistic with what "
+        "it would be if no variant did anything: 1 is as it should be. Plain regression, which takes "
+        f"relatives for strangers, has {found.plain_lambda_gc:.2f}, and calls {plain.sum()} variants "
+        f"significant, {(plain & far).sum()} of them nowhere near a large effect. The mixed model has "
+        f"{found.lambda_gc:.2f} and calls {mixed.sum()}, {(mixed & far).sum()} of them far away."
+    ]
+    if found.lambda_gc < 0.98:
+        sentences.append(
+            "(A little below 1: each variant is in the relationship matrix too, which explains part of "
+            "it away. The test is on the cautious side.)"
+        )
+    return [" ".join(sentences)]
 
 
 def _say(console: "Console", text: str) -> None:
