@@ -158,7 +158,7 @@ class GeneralScanner:
     def __init__(self, fits: list[LmerResult], test: Test) -> None:
         self._nulls = fits
         self._test = test
-        self._ml = [solve(fit.engine, reml=False, start=fit.theta) for fit in fits] if test == "exact" else []
+        self._ml = [solve(fit.engine, reml=False) for fit in fits] if test == "exact" else []
 
     def test(self, X: Array) -> list[Columns]:
         """One response after the other."""
@@ -176,6 +176,8 @@ class GeneralScanner:
     def _exact(self, k: int, X: Array) -> Columns:
         null, ml = self._nulls[k], self._ml[k]
         engine, b = null.engine, X.shape[0]
+        # From a variance of zero the search would see no slope: there it starts afresh
+        start, start_ml = (None if (theta == 0.0).any() else theta for theta in (null.theta, ml.theta))
         df = engine.model.n - engine.model.p - 1
         names = variance_names(null)
         beta, se, loglik = (np.full(b, np.nan) for _ in range(3))
@@ -184,8 +186,8 @@ class GeneralScanner:
         for v, x in enumerate(X):
             try:
                 own = engine.with_fixed(np.column_stack([engine.model.X, x]))
-                fitted = solve(own, reml=True, start=null.theta)
-                by_ml = solve(own, reml=False, start=ml.theta)
+                fitted = solve(own, reml=True, start=start)
+                by_ml = solve(own, reml=False, start=start_ml)
             except HendersonError as problem:
                 status[v] = f"not fitted: {problem}"
                 continue

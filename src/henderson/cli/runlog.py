@@ -104,10 +104,14 @@ class RunLog:
         Parameters
         ----------
         reason : exception or str
-            An exception without a message is named by its type.
+            An exception without a message is named by its type; Ctrl-C and the like are no failure.
         """
+        after = f"(after {self.seconds:.1f} s)"
+        if isinstance(reason, KeyboardInterrupt | SystemExit):
+            self._end(f"interrupted {after}")
+            return
         text = str(reason).strip() or type(reason).__name__
-        self._end(f"failed: {' '.join(text.split())} (after {self.seconds:.1f} s)")
+        self._end(f"failed: {' '.join(text.split())} {after}")
 
     def __enter__(self) -> "RunLog":
         return self

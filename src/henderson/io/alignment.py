@@ -321,7 +321,7 @@ def _listed(shown: tuple[str, ...], chosen: NDArray[np.bool_]) -> str:
 def _nobody(left: Samples, right: Samples, names: tuple[str, str]) -> str:
     """Say that nobody matches, with examples from both sides and the likely cause."""
     sides = [
-        f"{name} has {' and '.join(f'{s.fid[k]} {s.iid[k]}' for k in range(min(2, s.n)))}"
+        f"{' and '.join(f'{s.fid[k]} {s.iid[k]}' for k in range(min(2, s.n)))} in {name}"
         for s, name in zip((left, right), names, strict=True)
     ]
     return f"Nobody in {names[1]} is in {names[0]} (FID IID: {'; '.join(sides)}){_cause(left, right, names)}"

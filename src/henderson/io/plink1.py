@@ -205,7 +205,9 @@ def _wrong_size(path: Path, actual: int, expected: int, m: int, n: int) -> str:
     """Say what is wrong with a .bed file that is too short or too long, and the likely cause."""
     whole, rest = divmod(actual - len(_MAGIC), (n + 3) // 4)
     if whole and not rest:
-        cause = f"it would fit {whole} variants, so that the .bim file probably belongs to another .bed"
+        cause = (
+            f"it would fit {whole:,} variants, so that the .bim or .fam file probably belongs to another .bed"
+        )
     elif actual < expected:
         cause = "it was probably cut short; write or copy it again"
     else:

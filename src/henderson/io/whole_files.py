@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,7 +26,8 @@ def writing(path: Path) -> Iterator[None]:
 class PartialFile:
     """A file that is written under a temporary name in its own folder.
 
-    A program that dies leaves ``NAME.<process>.partial`` at most, never something that looks complete.
+    A program that dies leaves ``NAME.<machine>.<process>.partial`` at most, never something that looks
+    complete; the next one that writes the same file on the same machine removes it.
 
     Parameters
     ----------
@@ -40,7 +42,8 @@ class PartialFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+        self.partial = path.with_name(f"{path.name}.{_machine()}.{os.getpid()}.partial")
+        _remove_orphans(path)
         with writing(path):
             self.file: BinaryIO = self.partial.open("wb")
 
@@ -62,6 +65,34 @@ class PartialFile:
             self.file.close()
         with contextlib.suppress(OSError):
             self.partial.unlink(missing_ok=True)
+
+
+def _machine() -> str:
+    """This machine's name, as part of a file's."""
+    return "".join(c if c.isalnum() or c == "-" else "-" for c in platform.node()) or "unnamed"
+
+
+def _remove_orphans(path: Path) -> None:
+    """Remove what processes of this machine that are no more left of a file."""
+    if os.name != "posix":  # elsewhere one cannot ask whether a process lives without ending it
+        return
+    beginning, ending = f"{path.name}.{_machine()}.", ".partial"
+    with contextlib.suppress(OSError):
+        for entry in list(path.parent.iterdir()):
+            process = entry.name.removeprefix(beginning).removesuffix(ending)
+            if entry.name == f"{beginning}{process}{ending}" and process.isdecimal() and not _lives(process):
+                entry.unlink(missing_ok=True)
+
+
+def _lives(process: str) -> bool:
+    """Whether there is a process of this number, ours or somebody else's."""
+    try:
+        os.kill(int(process), 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        pass
+    return True
 
 
 @contextmanager

@@ -135,7 +135,7 @@ def run_demo(console: "Console") -> None:
         '                   relationship="grm")\n'
         "  print(result.table)\n\n"
         '  $ henderson fit "height ~ variant3 + (1 | family)" people.csv\n'
-        "  $ henderson gwas --bfile cohort --pheno heights.tsv --out scan\n",
+        "  $ henderson gwas --bfile cohort --pheno heights.txt --covar covariates.txt --out scan\n",
         markup=False,
     )
 
