@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
+from collections import deque
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import chain, repeat
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -14,11 +17,11 @@ from numpy.typing import NDArray
 from henderson.association.null_models import NullModels, Related, Traits
 from henderson.association.result import ScanResult, as_table
 from henderson.association.rules import OK, ScanRules
-from henderson.association.scanners import Columns, Test, make_scanner, orthonormal
+from henderson.association.scanners import Columns, Scanner, Test, make_scanner, orthonormal
 from henderson.covariance import RelationshipMatrix
 from henderson.errors import DataError
 from henderson.genotype import GenotypeSource
-from henderson.genotype.blocks import VariantBlock, blocks, impute
+from henderson.genotype.blocks import VariantBlock, block_size, blocks, impute
 
 Array = NDArray[np.float64]
 logger = logging.getLogger("henderson")
@@ -76,7 +79,7 @@ def scan(
     rules : ScanRules, optional
         Which variants are tested, and GEMMA's conventions; by default all variants that vary.
     threads : int, optional
-        Threads of the search for lambda, by default as many as there are processors.
+        How many blocks of variants are worked on at a time, by default as many as there are processors.
 
     Returns
     -------
@@ -158,23 +161,47 @@ def results(
     progress : callable, optional
         Called after each block with the number of variants done and of all.
     """
-    scanner = make_scanner(list(nulls.fits), test, rules, threads or os.cpu_count() or 1)
+    from threadpoolctl import threadpool_limits
+
+    n, m = nulls.people.size, source.variants.m
+    threads = threads or os.cpu_count() or 1
+    scanner = make_scanner(list(nulls.fits), test, rules)
     basis = orthonormal(nulls.fits[0].engine.model.X)
-    m = source.variants.m
-    for block in blocks(source, nulls.people):
-        status = rules.judge(block.counts)
-        X = impute(block.take(status == OK))
-        least = rules.least_squares(X)
-        X -= (X @ basis) @ basis.T
-        explained = np.einsum("bn,bn->b", X, X) < least
-        if explained.any():
-            status[np.flatnonzero(status == OK)[explained]] = EXPLAINED
-            X = X[~explained]
-        described = _described(source, block)
-        found = scanner.test(X)
-        yield [_table(described, columns, status) for columns in found]
-        if progress is not None:
-            progress(int(block.variants[-1]) + 1, m)
+
+    def work(block: VariantBlock) -> list[Columns]:
+        return _tested(source, block, scanner, rules, basis)
+
+    # Whole blocks side by side, each on one thread: so that what is no matrix product is shared out too
+    workers = threads if scanner.side_by_side else 1
+    size = min(block_size(n), max(1, -(-m // workers)))
+    waiting: deque[Future[list[Columns]]] = deque()
+    done = 0
+    with threadpool_limits(1 if workers > 1 else threads), ThreadPoolExecutor(workers) as pool:
+        for block in chain(blocks(source, nulls.people, size), repeat(None, workers)):
+            if block is not None:
+                waiting.append(pool.submit(work, block))
+            if waiting and (block is None or len(waiting) > workers):
+                found = waiting.popleft().result()
+                yield found
+                done += found[0]["n"].size
+                if progress is not None:
+                    progress(done, m)
+
+
+def _tested(
+    source: GenotypeSource, block: VariantBlock, scanner: Scanner, rules: ScanRules, basis: Array
+) -> list[Columns]:
+    """Columns of each trait's table for one block of variants."""
+    status = rules.judge(block.counts)
+    X = impute(block.take(status == OK))
+    least = rules.least_squares(X)
+    X -= (X @ basis) @ basis.T
+    explained = np.einsum("bn,bn->b", X, X) < least
+    if explained.any():
+        status[np.flatnonzero(status == OK)[explained]] = EXPLAINED
+        X = X[~explained]
+    described = _described(source, block)
+    return [_table(described, columns, status) for columns in scanner.test(X)]
 
 
 def _described(source: GenotypeSource, block: VariantBlock) -> Columns:

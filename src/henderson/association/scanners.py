@@ -26,19 +26,24 @@ Test = Literal["exact", "null"]
 
 
 class Scanner(Protocol):
-    """Tests variants against one or more responses of the same people and covariates."""
+    """Tests variants against one or more responses of the same people and covariates.
+
+    ``side_by_side`` says whether several threads may test at the same time.
+    """
+
+    side_by_side: bool
 
     def test(self, X: Array) -> list[Columns]:
         """Columns of the results of each response, for variants X (b, n) whose covariates are taken out."""
         ...
 
 
-def make_scanner(fits: list[LmerResult], test: Test, rules: ScanRules, threads: int) -> Scanner:
+def make_scanner(fits: list[LmerResult], test: Test, rules: ScanRules) -> Scanner:
     """The scanner for the structure of the null models; they share people and fixed effects."""
     engine = fits[0].engine
     rotation = _rotation(engine)
     if rotation is not None:
-        return RatioScanner(rotation, fits, test, rules, threads)
+        return RatioScanner(rotation, fits, test, rules)
     return GeneralScanner(fits, test)
 
 
@@ -93,18 +98,15 @@ class _RatioTrait:
 class RatioScanner:
     """Models with one variance ratio: rotation of a block, then every variant's own search."""
 
-    def __init__(
-        self, rotation: Rotation, fits: list[LmerResult], test: Test, rules: ScanRules, threads: int
-    ) -> None:
+    side_by_side = True
+
+    def __init__(self, rotation: Rotation, fits: list[LmerResult], test: Test, rules: ScanRules) -> None:
         self._rotation = rotation
         self._test = test
         within = rules.ratio_range(float(rotation.counts @ rotation.values / rotation.counts.sum()))
         self._n, self._df = rotation.n, rotation.n - rotation.n_fixed - 1
         self._genomic = isinstance(rotation, SpectralRotation)
-        self._traits = [
-            _RatioTrait(VariantModel(rotation, fit.engine.model.y, within, threads=threads), fit)
-            for fit in fits
-        ]
+        self._traits = [_RatioTrait(VariantModel(rotation, fit.engine.model.y, within), fit) for fit in fits]
 
     def test(self, X: Array) -> list[Columns]:
         """One rotation for all responses."""
@@ -154,6 +156,8 @@ class RatioScanner:
 
 class GeneralScanner:
     """Any random part: the engine itself, once more for each variant, starting at the null model's theta."""
+
+    side_by_side = False  # the engine keeps its last state
 
     def __init__(self, fits: list[LmerResult], test: Test) -> None:
         self._nulls = fits

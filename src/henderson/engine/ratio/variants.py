@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import pairwise
 from math import log, pi
 
 import numpy as np
@@ -101,15 +98,12 @@ class VariantModel:
         The response.
     within : Range
         Where lambda is looked for.
-    threads : int
-        Threads of the compiled search.
     """
 
-    def __init__(self, rotation: Rotation, y: Array, within: Range, *, threads: int = 1) -> None:
+    def __init__(self, rotation: Rotation, y: Array, within: Range) -> None:
         self._rotation = rotation
         self._response = rotation.response(y)
         self._range = within
-        self._threads = max(1, threads)
         self._nodes = np.linspace(within.low, within.high, within.n_nodes)
         ratio = np.exp(self._nodes)
         self._s = 1.0 / (1.0 + np.multiply.outer(rotation.values, ratio))
@@ -158,12 +152,7 @@ class VariantModel:
         from henderson.engine.ratio.kernel import pieces
 
         out = np.empty((ratio.size, 3))
-        values, shared = self._rotation.values, self._response.shared
-
-        def run(part: slice) -> None:
-            pieces(ratio[part], values, shared, products[part], out[part])
-
-        _in_threads(run, ratio.size, self._threads)
+        pieces(ratio, self._rotation.values, self._response.shared, products, out)
         return out[:, 0], out[:, 1], out[:, 2]
 
     def _optima(self, products: Array) -> tuple[RatioOptima, RatioOptima]:
@@ -176,29 +165,22 @@ class VariantModel:
 
         b, width, _ = products.shape
         log_ratio, minimum, where = np.empty(b), np.empty(b), np.empty(b, dtype=np.int8)
-        nu = float(self._nu(reml, width > 0))
-        extra = self._extra[:, :0] if reml else self._extra
-        upper = reml or self._range.unbounded or self._grows()
-
-        def run(part: slice) -> None:
-            search(
-                at_nodes[part],
-                self._nodes,
-                self._rotation.values,
-                self._rotation.counts,
-                self._response.shared,
-                products[part],
-                extra,
-                nu,
-                reml,
-                self._range.zero,
-                upper,
-                log_ratio[part],
-                minimum[part],
-                where[part],
-            )
-
-        _in_threads(run, b, self._threads)
+        search(
+            at_nodes,
+            self._nodes,
+            self._rotation.values,
+            self._rotation.counts,
+            self._response.shared,
+            products,
+            self._extra[:, :0] if reml else self._extra,
+            float(self._nu(reml, width > 0)),
+            reml,
+            self._range.zero,
+            reml or self._range.unbounded or self._grows(),
+            log_ratio,
+            minimum,
+            where,
+        )
         return RatioOptima(np.exp(log_ratio), minimum, where)
 
     def _nu(self, reml: bool, has_x: bool) -> int:
@@ -256,14 +238,3 @@ def _chebyshev(rotation: Rotation, within: Range) -> Array:
     out[2, :-2] = chebyshev.chebder(c, 2) / half**2
     used = np.flatnonzero(np.abs(c) > 1e-14 * np.abs(c).max())[-1] + 1
     return np.ascontiguousarray(out[:, :used])
-
-
-def _in_threads(run: Callable[[slice], None], size: int, threads: int) -> None:
-    """Split the variants among threads; the compiled loops let go of the interpreter's lock."""
-    edges = np.linspace(0, size, min(threads, max(1, size)) + 1).astype(int)
-    parts = [slice(a, b) for a, b in pairwise(edges.tolist())]
-    if len(parts) == 1:
-        run(parts[0])
-        return
-    with ThreadPoolExecutor(len(parts)) as pool:
-        list(pool.map(run, parts))
