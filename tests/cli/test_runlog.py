@@ -32,7 +32,7 @@ def test_the_log_says_what_ran_and_how_it_ended(tmp_path):
     ("problem", "said"),
     [
         (DataError("no\nfile x"), "failed: no file x (after"),
-        (KeyboardInterrupt(), "failed: KeyboardInterrupt"),
+        (KeyboardInterrupt(), "interrupted (after"),
     ],
 )
 def test_the_log_says_what_went_wrong(tmp_path, problem, said):

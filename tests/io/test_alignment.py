@@ -87,7 +87,7 @@ def test_long_lists_are_cut():
         (people("f 007", "g 012"), by_iid(7, 12), "leading zeros"),
         (people("f na1"), by_iid("NA1"), "upper and lower case"),
         (people("f a"), by_iid("f"), "the FID of one side is the IID of the other"),
-        (people("f a", "g b", "h c"), by_iid("x", "y", "z"), "has f a and g b; the table has 0 x and 0 y"),
+        (people("f a", "g b", "h c"), by_iid("x", "y", "z"), "g b in the genotypes; 0 x and 0 y in"),
     ],
 )
 def test_refusals(genotyped, table, message):

@@ -78,9 +78,12 @@ def test_what_was_missing_is_counted(tmp_path):
     table = read_phenotypes(written(tmp_path, content))
 
     found = {(each.column, each.marker): each.count for each in table.missing}
-    assert found == {("q1", "-9"): 2, ("q2", "NA"): 1, ("q2", "."): 1}
-    assert table.notices == ("2 values of 'q1' written -9 were read as missing.",)
-    assert table.columns["q2"].tolist()[2] == -9.0
+    assert found == {("q1", "-9"): 2, ("q2", "NA"): 1, ("q2", "."): 1, ("q2", "-9.0"): 1}
+    assert table.notices == (
+        "2 values of 'q1' written -9 were read as missing.",
+        "1 value of 'q2' written -9.0 was read as missing.",
+    )
+    assert np.isnan(table.columns["q2"].tolist()[2])
     assert table.columns["q3"].tolist()[0] == -9.5
 
 

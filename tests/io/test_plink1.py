@@ -206,7 +206,7 @@ def test_sizes(prefix):
         prefix, r"has 12 bytes, but 5 variants \(.bim\) of 6 people \(.fam\) make 13: it was probably cut"
     )
     bed.write_bytes(whole[:-2])
-    refused(prefix, r"has 11 bytes.*make 13: it would fit 4 variants, so that the .bim file")
+    refused(prefix, r"has 11 bytes.*make 13: it would fit 4 variants, so that the .bim or .fam file")
     bed.write_bytes(whole + b"\0")
     refused(prefix, r"has 14 bytes.*make 13: the .bim or .fam file probably belongs to another")
     bed.write_bytes(whole[:2])

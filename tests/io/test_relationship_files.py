@@ -222,7 +222,7 @@ def test_elements_that_are_no_numbers(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("1 2\n2 1\n", "has 2 rows, but there are 3 people in samples"),
+        ("1 2\n2 1\n", "has 2 rows, but the genotype file has 3 people"),
         ("1 2 3\n2 1\n3 3 1\n", "line 2: 2 numbers, but the matrix should be square, 3 x 3"),
         ("1 2 3\n2 1 3\n\n3 3 1\n1 2 3\n", "line 5: one row too many, but the matrix should be square"),
         ("1 2 3\n2 1 3\n", "ends after 2 rows of 3 numbers"),

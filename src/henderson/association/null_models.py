@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from henderson.association.grm import grm
 from henderson.association.rules import ScanRules
 from henderson.covariance import RelationshipMatrix
-from henderson.errors import FormulaError, HendersonError
+from henderson.errors import DataError, FormulaError, HendersonError
 from henderson.fit import LmerResult
 from henderson.fit.lmer import fit_design
 from henderson.formula import Design, build_design, has_random_terms
@@ -61,6 +61,8 @@ class Related:
         known: list[RelationshipMatrix] = []
 
         def matrix(people: Index) -> RelationshipMatrix:
+            if rules.gemma or not known:
+                logger.info(f"computing the relationship matrix of {source.samples.n:,} people")
             if rules.gemma:
                 used = variant_filter(source, people, min_maf=rules.min_maf, max_missing=rules.max_missing)
                 return _logged(grm(source, scale="centered", variants=used))
@@ -72,7 +74,7 @@ class Related:
 
 
 def _logged(G: RelationshipMatrix) -> RelationshipMatrix:
-    logger.info(f"relationship matrix of {G.samples.n:,} people from {G.n_variants:,.0f} variants")
+    logger.info(f"relationship matrix from {G.n_variants:,.0f} variants")
     return G
 
 
@@ -114,6 +116,8 @@ class Traits:
         The people to match them to.
     related : Related or None
         Their relationship; none where the formulas name random effects.
+    added : int
+        Fixed effects that will be added to each model: 1 for a scan.
 
     Attributes
     ----------
@@ -121,7 +125,15 @@ class Traits:
         Formulas whose design could not be built, or whose model could not be fitted, with the reason.
     """
 
-    def __init__(self, formulas: Sequence[str], data: Any, samples: Samples, related: Related | None) -> None:
+    def __init__(
+        self,
+        formulas: Sequence[str],
+        data: Any,
+        samples: Samples,
+        related: Related | None,
+        *,
+        added: int = 0,
+    ) -> None:
         import pandas as pd
 
         if related is None:
@@ -136,7 +148,7 @@ class Traits:
             labels = person_labels(samples)[self._matched.rows_in_genotypes]
             # categories in this order, so that the levels are the rows of the matrix
             self._frame[PERSON] = pd.Categorical(labels, categories=labels)
-        self._samples, self._related = samples, related
+        self._samples, self._related, self._added = samples, related, added
         self.failed: list[tuple[str, HendersonError]] = []
         self._designs: dict[str, Design] = {}
         for formula in formulas:
@@ -150,7 +162,7 @@ class Traits:
         for alike in _alike(self._designs):
             first = self._designs[alike[0]]
             people = self._matched.rows_in_genotypes[first.rows]
-            names = ", ".join(self._designs[formula].spec.response for formula in alike)
+            names = ", ".join(_plain(self._designs[formula].spec.response) for formula in alike)
             logger.info(f"{people.size:,} people analysed for {names}")
             relationship = self._relationship(people, first.rows)
             fits: dict[str, LmerResult] = {}
@@ -158,12 +170,23 @@ class Traits:
                 like = next((fit.engine for fit in fits.values()), None)
                 design = self._designs[formula]
                 try:
-                    fits[formula] = fit_design(design, self._frame, relationship=relationship, like=like)
+                    fit = fit_design(design, self._frame, relationship=relationship, like=like)
+                    self._check_room(fit)
+                    fits[formula] = fit
                 except HendersonError as problem:
                     self.failed.append((formula, problem))
             if fits:
-                traits = tuple(self._designs[formula].spec.response for formula in fits)
+                traits = tuple(_plain(self._designs[formula].spec.response) for formula in fits)
                 yield NullModels(people, traits, tuple(fits.values()), (*self._notices, *first.notices))
+
+    def _check_room(self, fit: LmerResult) -> None:
+        """Refuse so few people that nothing is left to test with."""
+        n, p = fit.nobs, len(fit.fixef) + self._added
+        if n <= p:
+            raise DataError(
+                f"there are {n} people for {p} fixed effects, the variant's among them, which leaves nothing "
+                "to test with; use more people or fewer covariates"
+            )
 
     def _relationship(self, people: Index, rows: Index) -> dict[str, RelationshipMatrix]:
         """The relationship of the people analysed, in their order and with their names in the table."""
@@ -185,6 +208,11 @@ def person_labels(samples: Samples) -> NDArray[np.object_]:
     if np.unique(samples.iid).size == samples.n:
         return samples.iid.astype(object)
     return np.array([f"{f}:{i}" for f, i in zip(samples.fid, samples.iid, strict=True)], dtype=object)
+
+
+def _plain(response: str) -> str:
+    """A trait's name without the backticks that a formula needs."""
+    return response[1:-1] if response.startswith("`") and response.count("`") == 2 else response
 
 
 def _check_random(formula: str) -> None:

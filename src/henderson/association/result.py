@@ -58,8 +58,8 @@ class ScanResult:
         return ScanPlots(self.table)
 
     def top(self, n: int = 10) -> pd.DataFrame:
-        """The n variants with the smallest p-values, smallest first."""
-        return self.table.nlargest(n, "neg_log_10_p_value")
+        """The n variants with the smallest p-values, smallest first; of those that were tested."""
+        return self.table.dropna(subset="neg_log_10_p_value").nlargest(n, "neg_log_10_p_value")
 
     def to_gwas_ssf(self, path: str | Path) -> None:
         """Write the table as GWAS-SSF, tab-separated and gzipped; the file appears once it is complete."""

@@ -127,7 +127,7 @@ def scan(
         raise DataError(
             f"relationship must be a RelationshipMatrix (hd.grm, hd.read_grm) or 'grm', not {relationship!r}"
         )
-    traits = Traits([formula], data, source.samples, related)
+    traits = Traits([formula], data, source.samples, related, added=1)
     nulls = next(traits.groups(), None)
     if nulls is None:
         raise traits.failed[0][1]

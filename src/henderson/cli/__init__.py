@@ -1,11 +1,12 @@
 """The `henderson` command."""
 
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
-from cyclopts import App, CycloptsError, Parameter
+from cyclopts import App, CycloptsError, MissingArgumentError, Parameter
 
 from henderson import __version__
 from henderson.errors import HendersonError
@@ -21,7 +22,7 @@ app = App(
 )
 
 
-@app.command
+@app.command(help_epilogue='Example: henderson fit "height ~ variant1 + (1 | family)" people.csv')
 def fit(
     formula: Annotated[str, Parameter(show_env_var=False)],
     table: str,
@@ -61,7 +62,9 @@ def fit(
     fit_table(formula, table, reml=not ml, weights=weights, offset=offset, subset=subset, out=out)
 
 
-@app.command
+@app.command(
+    help_epilogue="Example: henderson gwas --bfile cohort --pheno traits.txt --covar age_sex.txt --out scan"
+)
 def gwas(
     *,
     bfile: str,
@@ -106,9 +109,10 @@ def gwas(
     test
         exact: each variant has variance components of its own. null: those of the model without a variant.
     maf
-        Leave out variants whose rarer allele is rarer than this among the people analysed.
+        Leave out variants whose rarer allele is rarer than this among the people analysed; by default only
+        those with one genotype.
     geno
-        Leave out variants missing in a larger proportion of them than this.
+        Leave out variants missing in a larger proportion of the people analysed than this; by default none.
     gemma
         GEMMA's conventions: its filters (0.01, 0.05), its centred matrix, lambda in [1e-5, 1e5].
     plots
@@ -138,7 +142,7 @@ def gwas(
     )
 
 
-@app.command
+@app.command(help_epilogue="Example: henderson grm --bfile cohort --out cohort")
 def grm(
     *,
     bfile: str,
@@ -158,7 +162,7 @@ def grm(
     bfile
         PLINK 1 fileset: the prefix of its .bed, .bim and .fam files.
     out
-        How the names of the files written begin.
+        How the names of the files written begin: OUT.grm.log and the matrix.
     scale
         standardized: variants divided by their variance (GCTA). centered: not divided (GEMMA -gk 1).
     missing
@@ -190,7 +194,7 @@ def grm(
     )
 
 
-@app.command
+@app.command(help_epilogue="Example: henderson h2 --pheno traits.txt --grm cohort.npz --out traits")
 def h2(
     *,
     pheno: str,
@@ -209,7 +213,7 @@ def h2(
     pheno
         Phenotypes: columns FID and IID (or IID alone), then one column for each trait.
     out
-        How the names of the files written begin: OUT.log and OUT.h2.tsv.
+        How the names of the files written begin: OUT.h2.log and OUT.h2.tsv.
     bfile
         PLINK 1 fileset whose genotypes make the relationship matrix.
     grm
@@ -258,13 +262,14 @@ def run(tokens: Sequence[str]) -> int:
     Returns
     -------
     int
-        0; 1 if one of several traits could not be analysed; or 2, after one sentence on standard error.
+        0; 1 if one of several traits could not be analysed; 2, after one sentence on standard error; or 130
+        after Ctrl-C.
     """
     try:
         command, bound, _ = app.parse_args(list(tokens), print_error=False, exit_on_error=False)
         failed = command(*bound.args, **bound.kwargs)
     except CycloptsError as problem:
-        return _refuse(f"{problem} See: henderson --help")
+        return _refuse(_explained(problem))
     except HendersonError as problem:
         return _refuse(problem)
     except MemoryError:
@@ -279,14 +284,31 @@ def run(tokens: Sequence[str]) -> int:
     return 1 if failed else 0
 
 
+def _explained(problem: CycloptsError) -> str:
+    """What is wrong with a command line, and where to read how it should be."""
+    command = " ".join(("henderson", *(problem.command_chain or ())))
+    said = str(problem)
+    if isinstance(problem, MissingArgumentError) and problem.argument is not None:
+        name = problem.argument.name
+        if name not in (problem.root_input_tokens or ()):
+            said = f"{command.removeprefix('henderson ')} needs {name}."
+    return f"{said} See: {command} --help"
+
+
 def _refuse(problem: Any) -> int:
     """Write what is wrong to standard error."""
     sys.stderr.write(f"henderson: {problem}\n")
     return 2
 
 
+def _terminate(*_: Any) -> None:
+    """End as after Ctrl-C, so that nothing half-written stays: batch systems end jobs in this way."""
+    raise SystemExit(128 + signal.SIGTERM)
+
+
 def main() -> None:
     """Entry point of the `henderson` command."""
+    signal.signal(signal.SIGTERM, _terminate)
     try:
         status = run(sys.argv[1:])
         sys.stdout.flush()

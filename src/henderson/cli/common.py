@@ -2,16 +2,13 @@
 
 import logging
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from henderson.cli.findings import plain
 from henderson.cli.runlog import RunLog
 from henderson.errors import DataError, HendersonError
-
-if TYPE_CHECKING:
-    pass
 
 GB = 1e9
 
@@ -28,6 +25,16 @@ def check_folder(prefix: str) -> None:
         raise DataError(f"--out: there is no folder {folder}; make it first.")
     if not os.access(folder, os.W_OK):
         raise DataError(f"--out: the folder {folder} cannot be written to.")
+
+
+def check_filters(maf: float | None, geno: float | None) -> None:
+    """Refuse filters that are no proportions."""
+    if maf is not None and not 0.0 <= maf <= 0.5:
+        raise DataError(
+            f"--maf must lie between 0 and 0.5, as the rarer allele's frequency does; it is {maf:g}."
+        )
+    if geno is not None and not 0.0 <= geno <= 1.0:
+        raise DataError(f"--geno must lie between 0 and 1, a proportion; it is {geno:g}.")
 
 
 @contextmanager
@@ -65,6 +72,7 @@ class Reporter(logging.Handler):
 
         super().__init__(logging.INFO)
         self._log = log
+        self._said: set[str] = set()
         self.console: Console = Console(stderr=True, highlight=False, soft_wrap=True)
 
     def line(self, text: str) -> None:
@@ -72,12 +80,26 @@ class Reporter(logging.Handler):
         self._log.add(text)
         self.console.print(text, markup=False)
 
+    def once(self, text: str) -> None:
+        """Say one thing, unless it was said before in this way."""
+        if text not in self._said:
+            self._said.add(text)
+            self.line(text)
+
+    def known(self, texts: Iterable[str]) -> None:
+        """What has been said in other words, and need not be said `once` more."""
+        self._said.update(texts)
+
+    def detail(self, text: str) -> None:
+        """Say what only the log needs."""
+        self._log.add(text)
+
     def failed(self, failed: Sequence[tuple[str, HendersonError]], n_traits: int) -> None:
         """Name the traits that could not be analysed; raise if that is all of them."""
         if len(failed) == n_traits:
             raise failed[0][1]
         for formula, problem in failed:
-            self.line(f"not analysed: {formula.split('~')[0].strip()}: {problem}")
+            self.line(f"not analysed: {plain(formula.split('~')[0].strip())}: {problem}")
 
     def emit(self, record: logging.LogRecord) -> None:
         """Say what the library logs."""
@@ -102,6 +124,7 @@ class Reporter(logging.Handler):
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
         columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-        with Progress(*columns, console=self.console, transient=True) as progress:
+        hidden = not self.console.is_terminal  # it would leave empty lines in a file
+        with Progress(*columns, console=self.console, transient=True, disable=hidden) as progress:
             task = progress.add_task(what, total=None)
             yield lambda done, total: progress.update(task, completed=done, total=total)

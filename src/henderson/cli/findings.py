@@ -62,7 +62,7 @@ def scan_lines(table: pd.DataFrame, n_people: int) -> list[str]:
     if not tested.all():
         lines.append(f"not tested: {_counted(table['status'][~tested])}")
     if tested.any():
-        lines.append(f"smallest p-values\n{_best(table)}")
+        lines.append(f"smallest p-values\n{_best(table[tested])}")
     return [line for line in lines if line]
 
 

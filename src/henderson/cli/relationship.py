@@ -1,14 +1,16 @@
 """`henderson grm` and `henderson h2`: who is related to whom, and how much of a trait goes with it."""
 
 from collections.abc import Sequence
+from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from henderson.association.grm import grm
 from henderson.association.null_models import Related, Traits
-from henderson.cli.common import Reporter, check_folder, check_memory, limited_threads
+from henderson.cli.common import Reporter, check_filters, check_folder, check_memory, limited_threads
+from henderson.cli.findings import heritability_line, plain
 from henderson.cli.runlog import RunLog
-from henderson.cli.traits import read_traits
+from henderson.cli.traits import check_names, read_traits
 from henderson.errors import DataError
 from henderson.genotype.blocks import variant_filter
 from henderson.io.plink1 import open_plink1
@@ -35,14 +37,25 @@ def run_grm(
 ) -> None:
     """Compute a relationship matrix from genotypes and write it."""
     check_folder(out)
-    with RunLog(out) as log, limited_threads(threads):
+    check_filters(maf, geno)
+    options = {
+        "bfile": bfile, "out": out, "scale": scale, "missing": missing, "variance": variance, "maf": maf,
+        "geno": geno, "format": format, "threads": threads,
+    }  # fmt: skip
+    with limited_threads(threads), RunLog(f"{out}.grm", options=options) as log:
         report = Reporter(log)
         with report.listening(), report.bar("variants") as progress:
             source = open_plink1(bfile)
             report.line(f"{bfile}: {source.samples.n:,} people, {source.variants.m:,} variants")
             report.line(check_memory(2e8 + (3 if missing == "pairwise" else 2) * 8.0 * source.samples.n**2))
             used = variant_filter(source, min_maf=maf, max_missing=geno)
-            report.line(f"{used.sum():,} variants used; the others have one genotype, or are filtered out")
+            count = f"{used.sum():,} of {used.size:,}"
+            report.line(f"{count} variants used; the others have one genotype, or are filtered out")
+            if not used.any():
+                raise DataError(
+                    f"No variant of {bfile} has more than one genotype and passes --maf {maf:g} and "
+                    f"--geno {geno:g}; a relationship matrix needs some."
+                )
             G = grm(source, scale=scale, missing=missing, variance=variance, variants=used, progress=progress)
             endings = {"gcta": ".grm.bin", "gemma": ".cXX.txt" if scale == "centered" else ".sXX.txt"}
             path = f"{out}{endings.get(format, '.npz')}"
@@ -63,9 +76,19 @@ def run_h2(
 ) -> int:
     """Estimate the heritability of each trait; gives the number of traits that failed."""
     check_folder(out)
+    check_names(pheno_name=pheno_name, covar=covar, covar_name=covar_name)
     if (bfile is None) == (grm_path is None):
-        raise DataError("give either --bfile, whose genotypes make the relationship matrix, or --grm.")
-    with RunLog(out) as log, limited_threads(threads):
+        raise DataError("Give either --bfile, whose genotypes make the relationship matrix, or --grm.")
+    if grm_path is not None and grm_path.endswith(".txt"):
+        raise DataError(
+            f"--grm: {grm_path} does not say who its rows are; give GCTA's .grm.bin, or an .npz "
+            "of henderson grm."
+        )
+    options = {
+        "bfile": bfile, "grm": grm_path, "pheno": pheno, "pheno_name": pheno_name, "covar": covar,
+        "covar_name": covar_name, "out": out, "threads": threads,
+    }  # fmt: skip
+    with limited_threads(threads), RunLog(f"{out}.h2", options=options) as log:
         report = Reporter(log)
         with report.listening():
             table, formulas = read_traits(
@@ -83,18 +106,27 @@ def run_h2(
             rows = []
             for group in traits.groups():
                 for notice in group.notices:
-                    report.line(notice)
-                for trait, fit in zip(group.traits, group.fits, strict=True):
+                    report.once(notice)
+                for trait, fit in zip(map(plain, group.traits), group.fits, strict=True):
                     found = fit.heritability()
                     rows.append(_row(trait, found))
-                    report.line(f"\n{trait}\n{fit}\n\n{found}\n")
+                    report.line(f"{trait}: {heritability_line(found)}; {found.n:,} people")
+                    for notice in fit.notices:
+                        if notice not in group.notices:
+                            report.line(f"{trait}: {notice}")
+                    report.detail(f"{trait}, in full\n{fit}\n\n{found}")
             report.failed(traits.failed, len(formulas))
             path = Path(f"{out}.h2.tsv")
             with whole_files(path) as [file]:
-                lines = ["\t".join(rows[0]), *("\t".join(map(str, row.values())) for row in rows)]
+                lines = ["\t".join(rows[0]), *("\t".join(map(_shown, row.values())) for row in rows)]
                 file.write(("\n".join(lines) + "\n").encode())
             report.line(f"table: {path}")
     return len(traits.failed)
+
+
+def _shown(value: object) -> str:
+    """A value in the table; numbers that are not known are NA."""
+    return "NA" if isinstance(value, float) and isnan(value) else str(value)
 
 
 def _row(trait: str, h: "Heritability") -> dict[str, object]:

@@ -12,6 +12,22 @@ if TYPE_CHECKING:
     from henderson.cli.common import Reporter
 
 
+def check_names(
+    *,
+    pheno_name: Sequence[str] | None,
+    covar: str | None,
+    covar_name: Sequence[str] | None,
+    formula: str | None = None,
+) -> None:
+    """Refuse options that do not go together."""
+    if covar_name and covar is None:
+        raise DataError("--covar-name needs --covar, the file that has these columns.")
+    if formula is not None and (pheno_name or covar_name):
+        raise DataError(
+            "--formula names the trait and the covariates: leave out --pheno-name and --covar-name."
+        )
+
+
 def read_traits(
     pheno: str,
     report: "Reporter",
@@ -32,17 +48,13 @@ def read_traits(
         table = joined.table
         for notice in joined.notices:
             report.line(notice)
-    elif covar_name:
-        raise DataError("--covar-name needs --covar, the file that has these columns.")
     for each in table.missing:
         if each.column in (*traits, *covariates):
             shown = f"written {each.marker}" if each.marker else "left empty"
-            report.line(f"{each.count:,} values of {each.column}, {shown}, are missing")
+            values = "1 value" if each.count == 1 else f"{each.count:,} values"
+            report.line(f"{each.column}: {values}, {shown}, read as missing")
+    report.known(table.notices)
     if formula is not None:
-        if pheno_name or covar_name:
-            raise DataError(
-                "--formula names the trait and the covariates: leave --pheno-name and --covar-name."
-            )
         return table, [formula]
     right = " + ".join(["1", *map(_quoted, covariates)])
     return table, [f"{_quoted(trait)} ~ {right}" for trait in traits]
@@ -51,11 +63,14 @@ def read_traits(
 def _chosen(names: Sequence[str] | None, table: PhenotypeTable, flag: str) -> list[str]:
     """The columns that were asked for; by default all."""
     columns = [str(name) for name in table.columns.columns]
-    wanted = [name for each in names or () for name in each.split(",")]
+    wanted = [name for each in names or () for name in ([each] if each in columns else each.split(","))]
     for name in wanted:
         if name not in columns:
-            raise DataError(f"{flag}: {table.source} has no column {name!r}{closest(name, columns)}.")
-    return wanted or columns
+            hint = closest(name, columns)
+            raise DataError(
+                f"{flag}: {table.source} has no column {name!r}{hint}{'' if hint[-1:] == '?' else '.'}"
+            )
+    return list(dict.fromkeys(wanted)) or columns
 
 
 def _quoted(name: str) -> str:

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _MISSING = ("", "NA", "na", "nan", "NaN", "NAN", ".")
-_MINUS_NINE = "-9"
 _MOSTLY = 0.9  # of a column's values are numbers: then the others are slips
 _FID, _IID = "fid", "iid"
 _PARENTS_AND_SEX = 3  # columns of a .fam file between the identifiers and the phenotype
@@ -66,10 +65,10 @@ class PhenotypeTable:
     def notices(self) -> tuple[str, ...]:
         """What a user must be told: values of -9 that were not taken for numbers."""
         return tuple(
-            f"{each.count} {'value' if each.count == 1 else 'values'} of {each.column!r} written -9 "
-            f"{'was' if each.count == 1 else 'were'} read as missing."
+            f"{each.count} {'value' if each.count == 1 else 'values'} of {each.column!r} written "
+            f"{each.marker} {'was' if each.count == 1 else 'were'} read as missing."
             for each in self.missing
-            if each.marker == _MINUS_NINE
+            if is_minus_nine(each.marker)
         )
 
 
@@ -85,7 +84,7 @@ def read_phenotypes(
         (``FID IID ..``, ``#FID IID ..``, ``IID ..``, ``#IID ..``), without (FID, IID, values, as GCTA has
         it), or a ``.fam`` file, whose columns from the sixth on are values.
     minus_nine_is_missing : bool, optional
-        Whether the value ``-9``, written so, is missing, as PLINK has it. Give False for covariates. An
+        Whether the value ``-9`` (also ``-9.0``) is missing, as PLINK has it. Give False for covariates. An
         empty field, ``NA``, ``nan`` and ``.`` always are missing. Identifiers are never changed.
     name : str, optional
         What columns without a name are called: ``phenotype`` if there is one, or ``phenotype1``,
@@ -171,6 +170,11 @@ def phenotypes_of(data: Any, *, source: str = "the table") -> PhenotypeTable:
     if len(twice):
         raise DataError(f"{source} has more than one column called {twice[0]!r}; rename all but one.")
     return PhenotypeTable(source, _people(frame, _Where(source, None)), frame)
+
+
+def is_minus_nine(field: str) -> bool:
+    """Whether a value is PLINK's mark of a missing phenotype, however many zeros it is written with."""
+    return field.rstrip("0").rstrip(".") == "-9" and not field.startswith("-90")
 
 
 def is_identifier(name: str) -> bool:
@@ -349,7 +353,7 @@ def _values(
     held = np.where(empty, "", column.astype(object).to_numpy()).tolist()
     text = np.array([str(value).strip() for value in held], dtype=object)
     codes, found = pd.factorize(text)
-    marked = [v for v in found.tolist() if v in _MISSING or (minus_nine and v == _MINUS_NINE)]
+    marked = [v for v in found.tolist() if v in _MISSING or (minus_nine and is_minus_nine(v))]
     counts = np.bincount(codes, minlength=len(found))
     position = {v: k for k, v in enumerate(found.tolist())}
     markers.extend(MissingMarker(name, v, int(counts[position[v]])) for v in sorted(marked))

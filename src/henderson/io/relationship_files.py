@@ -175,8 +175,8 @@ def _read_gemma(path: Path, samples: Samples | None) -> RelationshipMatrix:
     matrix = read_square_text(path)
     if len(matrix) != samples.n:
         raise DataError(
-            f"{path} has {len(matrix)} rows, but there are {samples.n} people in samples; give those of the "
-            "genotype file that it was made from."
+            f"{path} has {len(matrix)} rows, but the genotype file has {samples.n} people; give the one that "
+            "it was made from."
         )
     return RelationshipMatrix(matrix, samples, None)
 

@@ -68,7 +68,7 @@ class PartialFile:
 
 
 def _machine() -> str:
-    """This machine's name, as part of a file's."""
+    """The machine's name, as part of a file's."""
     return "".join(c if c.isalnum() or c == "-" else "-" for c in platform.node()) or "unnamed"
 
 
