@@ -1,0 +1,99 @@
+"""Which variants a scan tests: each condition against its definition, in loops over people."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import henderson as hd
+from henderson.association.rules import OK, ScanRules
+from henderson.genotype.counts import count_calls
+
+
+def by_definition(calls, rules):
+    """The first thing that is wrong with one variant."""
+    called = [x for x in calls if x >= 0]
+    missing = len(calls) - len(called)
+    if not called:
+        return "no calls"
+    if len(set(called)) == 1:
+        return "monomorphic"
+    if missing / len(calls) > rules.max_missing:
+        return f"missing rate above {rules.max_missing:g}"
+    p = sum(called) / (2 * len(called))
+    if min(p, 1 - p) < rules.min_maf:
+        return f"allele frequency below {rules.min_maf:g}"
+    return OK
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    calls=st.lists(st.lists(st.integers(-1, 2), min_size=9, max_size=9), min_size=1, max_size=8),
+    min_maf=st.sampled_from([0.0, 0.01, 0.1, 0.3, 0.5]),
+    max_missing=st.sampled_from([0.0, 0.05, 0.3, 0.8, 1.0]),
+)
+def test_judge(calls, min_maf, max_missing):
+    rules = ScanRules(min_maf=min_maf, max_missing=max_missing)
+    found = rules.judge(count_calls(np.array(calls, dtype=np.int8)))
+    assert found.tolist() == [by_definition(row, rules) for row in calls]
+
+
+@pytest.mark.parametrize("maf", [0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45])
+def test_both_alleles_are_judged_alike(maf):
+    """At the very limit too, where 1 - p is not a round number."""
+    n_copies = round(maf * 40)
+    calls = np.array([np.repeat([1, 0], [n_copies, 20 - n_copies]) if n_copies <= 20 else [], [0] * 20])
+    calls = calls[:1].astype(np.int8)
+    both = np.concatenate([calls, 2 - calls])
+    status = ScanRules(min_maf=maf).judge(count_calls(both))
+    assert status.tolist() == [OK, OK]
+
+
+def test_defaults_test_all_that_varies():
+    assert ScanRules() == ScanRules(min_maf=0.0, max_missing=1.0, gemma=False)
+    calls = np.zeros((1, 1000), dtype=np.int8)
+    calls[0, 0] = 1
+    calls[0, 2:] = -1
+    assert ScanRules().judge(count_calls(calls)).tolist() == [OK]
+
+
+def test_gemma():
+    assert hd.ScanRules.like_gemma() == ScanRules(min_maf=0.01, max_missing=0.05, gemma=True)
+    within = ScanRules.like_gemma().ratio_range(123.0)
+    assert np.exp([within.low, within.high]) == pytest.approx([1e-5, 1e5])
+    assert (within.zero, within.unbounded) == (False, True)
+
+
+@pytest.mark.parametrize("mean", [1e-3, 1.0, 250.0])
+def test_range_follows_the_unit_of_the_matrix(mean):
+    within = ScanRules().ratio_range(mean)
+    assert np.exp([within.low, within.high]) * mean == pytest.approx([1e-5, 1e5])
+    assert (within.zero, within.unbounded) == (True, False)
+
+
+def test_range_of_a_matrix_of_zeros():
+    within = ScanRules().ratio_range(0.0)
+    assert within.low < 0.0 < within.high
+
+
+@pytest.mark.parametrize("gemma", [False, True])
+def test_what_the_covariates_must_leave(gemma):
+    """GEMMA: 0.0001 of the squares, not centred; otherwise 1e-8 of the squares about the mean."""
+    X = np.random.default_rng(1).normal(1.0, 2.0, (5, 40))
+    squares = (X**2).sum(axis=1) if gemma else ((X - X.mean(axis=1, keepdims=True)) ** 2).sum(axis=1)
+    expected = (1e-4 if gemma else 1e-8) * squares
+    assert np.allclose(ScanRules(gemma=gemma).least_squares(X), expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("given", [-0.01, 0.51, float("nan")])
+def test_frequency_out_of_range(given):
+    with pytest.raises(hd.DataError, match=f"between 0 and 0.5; it is {given}"):
+        ScanRules(min_maf=given)
+
+
+@pytest.mark.parametrize("given", [-0.01, 1.01, float("nan")])
+def test_missing_rate_out_of_range(given):
+    with pytest.raises(hd.DataError, match=f"between 0 and 1; it is {given}"):
+        ScanRules(max_missing=given)
