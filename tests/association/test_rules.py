@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -20,10 +22,10 @@ def by_definition(calls, rules):
         return "no calls"
     if len(set(called)) == 1:
         return "monomorphic"
-    if missing / len(calls) > rules.max_missing:
+    if Fraction(missing, len(calls)) > Fraction(str(rules.max_missing)):
         return f"missing rate above {rules.max_missing:g}"
-    p = sum(called) / (2 * len(called))
-    if min(p, 1 - p) < rules.min_maf:
+    p = Fraction(sum(called), 2 * len(called))
+    if min(p, 1 - p) < Fraction(str(rules.min_maf)):
         return f"allele frequency below {rules.min_maf:g}"
     return OK
 

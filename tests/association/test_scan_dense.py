@@ -68,13 +68,13 @@ class Dense:
         return trace - nu * ykpy / rss
 
     def best(self, low, high, reml):
-        """Log lambda of the highest likelihood: at zero (-inf) or where the slope is zero; the upper end."""
+        """Log lambda of the highest likelihood: zero (-inf) and the upper end only where they are maxima."""
         grid = np.linspace(low, high, 400)
         slope = self.slope(grid, reml)
-        found = [-np.inf]
+        found = [-np.inf] if slope[0] >= 0 else []
         for j in np.flatnonzero((slope[:-1] < 0) & (slope[1:] >= 0)):
             found.append(brentq(lambda t: self.slope(t, reml)[0], grid[j], grid[j + 1], xtol=1e-13))
-        if slope[-1] < 0 and self._bounded(reml):
+        if slope[-1] < 0 and (self._bounded(reml) or not found):
             found.append(high)
         return min(found, key=lambda t: self.minus_two_loglik(t, reml)[0])
 

@@ -71,7 +71,7 @@ REFUSED = {
     "test": ({"test": "foo"}, "test must be 'exact' or 'null', not 'foo'"),
     "word for a matrix": (
         {"relationship": "kinship"},
-        "relationship must be a RelationshipMatrix .* not 'kinship'",
+        "relationship must be a RelationshipMatrix .* it is a str",
     ),
     "matrix of others": (matrix(K.matrix, OTHERS), "Nobody in the relationship matrix is in the genotypes"),
     "matrix with gaps": (matrix(LOOSE), "missing or infinite number in the row of '1'"),
@@ -122,43 +122,30 @@ def test_formula_refused(formula, relationship, message):
 
 def test_groups_beside_a_matrix_are_not_supported():
     message = refused("y ~ age + (1 | family)", error=hd.ModelNotSupportedError)
-    assert "other random terms beside it are not supported yet" in message
+    assert "a relationship matrix beside them is not supported yet" in message
 
 
-#: What ends in an error of Python's own, or in no error. Each becomes an ordinary case once it is mended.
-DEFECTS = {
-    "array for a matrix": (
-        {"relationship": K.matrix},
-        ValueError,
-        "relationship must be a RelationshipMatrix",
-    ),
+WRONG = {
+    "array for a matrix": ({"relationship": K.matrix}, "relationship must be a RelationshipMatrix"),
     "frame for a matrix": (
         {"relationship": pd.DataFrame(K.matrix, NAMES.iid, NAMES.iid)},
-        ValueError,
         "relationship must be a RelationshipMatrix",
     ),
-    "matrix not square": (matrix(K.matrix[:, :-1]), IndexError, "60 x 59"),
-    "names with too small a matrix": (matrix(K.matrix[:40, :40]), IndexError, "40"),
-    "no genotypes": ({"genotypes": None}, AttributeError, "genotypes"),
-    "rules": ({"rules": {"min_maf": 0.1}}, AttributeError, "ScanRules"),
-    "threads": ({"threads": "two"}, TypeError, "threads"),
-    "negative threads": ({"threads": -1}, ValueError, "threads"),
+    "matrix not square": (matrix(K.matrix[:, :-1]), "(60, 59)"),
+    "names with too small a matrix": (matrix(K.matrix[:40, :40]), "(40, 40)"),
+    "no genotypes": ({"genotypes": None}, "genotypes must be the path"),
+    "rules": ({"rules": {"min_maf": 0.1}}, "ScanRules"),
+    "threads": ({"threads": "two"}, "threads"),
+    "negative threads": ({"threads": -1}, "threads"),
+    "no threads": ({"threads": 0}, "threads"),
 }
 
 
-def _mark(found):
-    return pytest.mark.xfail(strict=True, raises=found, reason=f"ends in {found.__name__}")
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [pytest.param(o, text, marks=_mark(found), id=name) for name, (o, found, text) in DEFECTS.items()],
-)
+@pytest.mark.parametrize(("options", "message"), WRONG.values(), ids=WRONG)
 def test_refused_in_a_sentence(options, message):
     assert message in refused(**options)
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="the message prints what was given in full")
 def test_a_wrong_matrix_is_not_printed():
     assert "must be a RelationshipMatrix" in refused(relationship={"iid": K})
 
@@ -166,7 +153,6 @@ def test_a_wrong_matrix_is_not_printed():
 NONE = SOURCE.variants.take(slice(0, 0))
 
 
-@pytest.mark.xfail(strict=True, raises=IndexError, reason="as_table takes the columns of the first block")
 def test_no_variants():
     genotypes = ArraySource(SOURCE.calls[:0], SOURCE.samples, NONE)
     assert "no variants" in refused(genotypes=genotypes, relationship=K)
@@ -183,20 +169,17 @@ def test_no_degree_of_freedom_for_a_variant(relationship):
     assert "3" in refused("y ~ age", few, relationship=relationship)
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="the scan adds a column 'iid' to the table")
 def test_no_column_is_invented():
     """A table with IID has no column iid."""
     assert "iid" in refused("y ~ iid")
     assert "60 fixed effects" not in refused("y ~ iid")
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="the formula is shown with '+ (1 | iid)' added")
 @pytest.mark.parametrize("formula", ["~ age", "y", "y ~ (age"])
 def test_a_formula_is_shown_as_it_was_written(formula):
     assert "iid" not in refused(formula, error=hd.FormulaError)
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="a group of this name hides the residual")
 def test_a_group_called_residual():
     table = TABLE.assign(residual=TABLE["family"])
     found = hd.scan("z ~ (1 | residual)", table, SOURCE).table
@@ -277,6 +260,6 @@ def test_no_intercept():
         assert row["beta"] == pytest.approx(beta[1], rel=1e-8)
 
 
-@pytest.mark.parametrize("threads", [None, 0, 1, 3])
+@pytest.mark.parametrize("threads", [None, 1, 3])
 def test_threads(threads, expected):
     assert_same(hd.scan("y ~ age", TABLE, SOURCE, relationship="grm", threads=threads), expected)

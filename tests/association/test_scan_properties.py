@@ -167,9 +167,6 @@ def test_a_covariate_that_says_nothing_new(people, way):
     )
 
 
-@pytest.mark.xfail(
-    strict=True, reason="NullModels.notices has those of the design, not those of the fit: LmerResult.notices"
-)
 def test_a_dropped_covariate_is_told(people):
     source, table = people
     table = table.assign(months=12 * table["age"] - 3)
@@ -308,11 +305,6 @@ def test_traits_at_once_are_traits_one_by_one(people, way, right, test):
         assert_same(found, alone, rtol=1e-7 if way == "general" else 1e-10)
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="null_models._alike compares rows and fixed effects only: the second formula is fitted with the "
-    "random effects of the first",
-)
 def test_traits_with_other_random_effects_at_once(people):
     """They share people and fixed effects, but no model."""
     source, table = people

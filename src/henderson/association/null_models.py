@@ -13,13 +13,14 @@ from numpy.typing import NDArray
 from henderson.association.grm import grm
 from henderson.association.rules import ScanRules
 from henderson.covariance import RelationshipMatrix
-from henderson.errors import DataError, FormulaError, HendersonError
+from henderson.errors import DataError, FormulaError, HendersonError, ModelNotSupportedError
 from henderson.fit import LmerResult
 from henderson.fit.lmer import fit_design
-from henderson.formula import Design, build_design, has_random_terms
+from henderson.formula import Design, build_design, has_random_terms, names_in
 from henderson.genotype import GenotypeSource, Samples
 from henderson.genotype.blocks import variant_filter
 from henderson.io.alignment import align
+from henderson.io.frame import closest
 from henderson.io.phenotypes import PhenotypeTable, phenotypes_of
 
 if TYPE_CHECKING:
@@ -136,15 +137,16 @@ class Traits:
     ) -> None:
         import pandas as pd
 
-        if related is None:
-            for formula in formulas:
-                _check_random(formula)
+        for formula in formulas:
+            _check_random(formula, related)
         table = data if isinstance(data, PhenotypeTable) else phenotypes_of(data)
         members = None if related is None else related.members
         self._matched = align(samples, table, also={} if members is None else {MATRIX: members})
         self._notices = (*table.notices, *self._matched.notices)
         self._frame = table.columns.iloc[self._matched.rows_in_table].reset_index(drop=True)
         if related is not None:
+            for formula in formulas:
+                _check_person(formula, self._frame)
             labels = person_labels(samples)[self._matched.rows_in_genotypes]
             # categories in this order, so that the levels are the rows of the matrix
             self._frame[PERSON] = pd.Categorical(labels, categories=labels)
@@ -159,12 +161,15 @@ class Traits:
 
     def groups(self) -> Iterator[NullModels]:
         """Fit the models without a variant, by REML, a group at a time."""
-        for alike in _alike(self._designs):
+        groups = _alike(self._designs)
+        for k, alike in enumerate(groups):
             first = self._designs[alike[0]]
             people = self._matched.rows_in_genotypes[first.rows]
             names = ", ".join(_plain(self._designs[formula].spec.response) for formula in alike)
             logger.info(f"{people.size:,} people analysed for {names}")
             relationship = self._relationship(people, first.rows)
+            if k == len(groups) - 1:
+                self._related = None  # nobody else needs the matrix of everybody
             fits: dict[str, LmerResult] = {}
             for formula in alike:
                 like = next((fit.engine for fit in fits.values()), None)
@@ -215,12 +220,29 @@ def _plain(response: str) -> str:
     return response[1:-1] if response.startswith("`") and response.count("`") == 2 else response
 
 
-def _check_random(formula: str) -> None:
-    if not has_random_terms(formula):
+def _check_random(formula: str, related: Related | None) -> None:
+    """Refuse a formula that cannot be read, and one with random effects too many or too few."""
+    if not isinstance(formula, str):
+        raise DataError(
+            f"the formula is a {type(formula).__name__}, and a string is needed, such as 'height ~ age + sex'"
+        )
+    has_random = has_random_terms(formula)
+    if related is None and not has_random:
         raise FormulaError(
             f"the formula {formula!r} has no random effects: give the relationship of the people "
             "(relationship='grm', or a matrix), or a grouping factor, as in '... + (1 | family)'"
         )
+    if related is not None and has_random:
+        raise ModelNotSupportedError(
+            f"the formula {formula!r} has random effects, and a relationship matrix beside them is not "
+            "supported yet: leave out one or the other"
+        )
+
+
+def _check_person(formula: str, frame: pd.DataFrame) -> None:
+    """Refuse a formula with a column that would only be there because this module adds it."""
+    if PERSON not in frame and PERSON in names_in(formula):
+        raise DataError(f"the table has no column {PERSON!r}{closest(PERSON, map(str, frame.columns))}")
 
 
 def _design(formula: str, frame: pd.DataFrame, related: Related | None) -> Design:
@@ -230,8 +252,11 @@ def _design(formula: str, frame: pd.DataFrame, related: Related | None) -> Desig
 
 
 def _alike(designs: dict[str, Design]) -> list[list[str]]:
-    """Formulas whose designs share rows and fixed effects."""
-    groups: dict[bytes, list[str]] = {}
+    """Formulas whose designs share everything but the response."""
+    groups: dict[tuple[object, ...], list[str]] = {}
     for formula, design in designs.items():
-        groups.setdefault(design.rows.tobytes() + design.X.tobytes(), []).append(formula)
+        random = (
+            part for r in design.random for part in (r.group, r.names, r.codes.tobytes(), r.z.tobytes())
+        )
+        groups.setdefault((design.rows.tobytes(), design.X.tobytes(), *random), []).append(formula)
     return list(groups.values())

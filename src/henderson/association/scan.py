@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import chain, repeat
 from pathlib import Path
+from threading import Thread
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -19,6 +20,7 @@ from henderson.association.result import ScanResult, as_table
 from henderson.association.rules import OK, ScanRules
 from henderson.association.scanners import Columns, Scanner, Test, make_scanner, orthonormal
 from henderson.covariance import RelationshipMatrix
+from henderson.engine.ratio.variants import load_kernels
 from henderson.errors import DataError
 from henderson.genotype import GenotypeSource
 from henderson.genotype.blocks import VariantBlock, block_size, blocks, impute
@@ -115,18 +117,15 @@ def scan(
     """
     if test not in get_args(Test):
         raise DataError(f"test must be 'exact' or 'null', not {test!r}")
+    if not (rules is None or isinstance(rules, ScanRules)):
+        raise DataError(f"rules must be hd.ScanRules(...), not a {type(rules).__name__}")
+    if not (threads is None or (isinstance(threads, int) and threads >= 1)):
+        raise DataError(f"threads must be a whole number from 1 up; it is {threads!r}")
     source = open_source(genotypes)
     rules = rules or ScanRules()
-    if isinstance(relationship, RelationshipMatrix):
-        related: Related | None = Related.given(relationship, centred=rules.gemma)
-    elif relationship is None:
-        related = None
-    elif relationship == "grm":
-        related = Related.genomic(source, rules)
-    else:
-        raise DataError(
-            f"relationship must be a RelationshipMatrix (hd.grm, hd.read_grm) or 'grm', not {relationship!r}"
-        )
+    related = _related(relationship, source, rules)
+    if related is not None:
+        Thread(target=load_kernels, daemon=True).start()
     traits = Traits([formula], data, source.samples, related, added=1)
     nulls = next(traits.groups(), None)
     if nulls is None:
@@ -134,9 +133,27 @@ def scan(
     table = as_table(
         columns for (columns,) in results(source, nulls, test=test, rules=rules, threads=threads)
     )
-    for notice in nulls.notices:
+    notices = tuple(dict.fromkeys((*nulls.notices, *nulls.fits[0].notices)))
+    for notice in notices:
         logger.info(notice)
-    return ScanResult(table, nulls.fits[0], nulls.notices)
+    return ScanResult(table, nulls.fits[0], notices)
+
+
+def _related(relationship: Any, source: GenotypeSource, rules: ScanRules) -> Related | None:
+    """The relationship of the people from what the caller gave."""
+    if relationship is None:
+        return None
+    if isinstance(relationship, str) and relationship == "grm":
+        return Related.genomic(source, rules)
+    if isinstance(relationship, RelationshipMatrix):
+        n, shape = relationship.samples.n, np.shape(relationship.matrix)
+        if shape != (n, n):
+            raise DataError(f"the relationship matrix names {n} people, but its shape is {shape}")
+        return Related.given(relationship, centred=rules.gemma)
+    raise DataError(
+        "relationship must be a RelationshipMatrix (hd.grm, hd.read_grm) or 'grm'; it is a "
+        f"{type(relationship).__name__}"
+    )
 
 
 def results(
@@ -236,4 +253,13 @@ def open_source(genotypes: str | Path | GenotypeSource) -> GenotypeSource:
     """Genotypes from a path, or as they are."""
     from henderson.io.plink1 import open_plink1
 
-    return open_plink1(genotypes) if isinstance(genotypes, str | Path) else genotypes
+    if isinstance(genotypes, str | Path):
+        return open_plink1(genotypes)
+    if not (hasattr(genotypes, "samples") and hasattr(genotypes, "variants") and hasattr(genotypes, "read")):
+        raise DataError(
+            "genotypes must be the path of a PLINK 1 fileset, or what hd.open_plink1 gives; it is a "
+            f"{type(genotypes).__name__}"
+        )
+    if not genotypes.variants.m:
+        raise DataError("the genotypes have no variants, so that there is nothing to scan")
+    return genotypes

@@ -12,7 +12,7 @@ from henderson.association.rules import OK, ScanRules
 from henderson.covariance import Identity
 from henderson.engine import Engine
 from henderson.engine.ratio.rotation import GroupRotation, Rotation, SpectralRotation
-from henderson.engine.ratio.variants import AT_LOWER, AT_UPPER, AT_ZERO, RatioOptima, VariantModel
+from henderson.engine.ratio.variants import AT_LOWER, AT_UPPER, AT_ZERO, INTERIOR, RatioOptima, VariantModel
 from henderson.engine.spectral import SpectralEngine
 from henderson.errors import HendersonError
 from henderson.fit import LmerResult
@@ -23,6 +23,10 @@ from henderson.model import RandomTerm
 Array = NDArray[np.float64]
 Columns = dict[str, NDArray[np.generic]]
 Test = Literal["exact", "null"]
+RESIDUAL = "residual_variance"
+EXACT = "fits the trait exactly"
+#: With less than this part of y'Py left, the variant and the other fixed effects fit the trait exactly.
+NOTHING_LEFT = 1e-13
 
 
 class Scanner(Protocol):
@@ -68,17 +72,20 @@ def _is_grouping(term: RandomTerm) -> bool:
 
 def variance_names(null: LmerResult) -> list[str]:
     """A column for the variance of each random effect, then one for the residual."""
-    names = [
-        f"{term.group}_variance" if effect == "(Intercept)" else f"{term.group}_{effect}_variance"
-        for term in null.varcorr
-        for effect in term.names
-    ]
-    return [*names, "residual_variance"]
+    names: list[str] = []
+    for term in null.varcorr:
+        for effect in term.names:
+            name = f"{term.label}_variance" if effect == "(Intercept)" else f"{term.label}_{effect}_variance"
+            while name in (*names, RESIDUAL):  # a group may be called residual
+                name = f"{name}_"
+            names.append(name)
+    return [*names, RESIDUAL]
 
 
 def _wald(beta: Array, standard_error: Array, df: int | None) -> Columns:
     """Effect and p-value: of F(1, df), or of chi-squared where the variances are taken as known."""
-    statistic = (beta / standard_error) ** 2
+    with np.errstate(divide="ignore", invalid="ignore"):  # a trait that is fitted exactly; see `EXACT`
+        statistic = (beta / standard_error) ** 2
     tail = neg_log10_chi2(statistic) if df is None else neg_log10_f1(statistic, df)
     return {"beta": beta, "standard_error": standard_error, **_p("", tail, "_value")}
 
@@ -128,7 +135,7 @@ class RatioScanner:
         if not self._genomic:
             names = variance_names(trait.null)
             components = dict(zip(names, (ratio * fits.sigma2, fits.sigma2), strict=True))
-        return {
+        columns: Columns = {
             **_wald(fits.beta, fits.standard_error, self._df),
             **components,
             "lambda_reml": ratio,
@@ -136,10 +143,14 @@ class RatioScanner:
             "log_likelihood": fits.loglik,
             **_p("_lrt", neg_log10_chi2(np.maximum(2.0 * (fits.loglik - model.null_loglik), 0.0))),
             **_p("_score", neg_log10_f1(self._n * xpy**2 / (ypy * xpx), self._df)),
-            "status": self._status(fits.reml, fits.ml),
         }
+        exact = ~(fits.sigma2 * self._df > NOTHING_LEFT * model.squares)
+        for values in columns.values():
+            values[exact] = np.nan
+        return {**columns, "status": np.where(exact, EXACT, self._status(fits.reml, fits.ml))}
 
     def _status(self, reml: RatioOptima, ml: RatioOptima) -> NDArray[np.str_]:
+        """What is at a bound, by REML and, where that is another one, by maximum likelihood."""
         what = "h2" if self._genomic else "variance"
         named = {
             AT_ZERO: f"{what} at 0",
@@ -147,10 +158,13 @@ class RatioScanner:
             AT_UPPER: f"{what if self._genomic else 'lambda'} at its upper bound",
         }
         out = np.full(reml.where.size, OK, dtype="U64")
-        for place, words in named.items():
-            out[ml.where == place] = f"{words} (ML only)"
-        for place, words in named.items():
-            out[reml.where == place] = words
+        for by_reml in (INTERIOR, *named):
+            for by_ml, words in named.items():
+                both = (reml.where == by_reml) & (ml.where == by_ml)
+                first = "" if by_reml == INTERIOR else f"{named[by_reml]}; "
+                out[both] = named[by_reml] if by_ml == by_reml else f"{first}{words} (ML only)"
+            if by_reml != INTERIOR:
+                out[(reml.where == by_reml) & (ml.where == INTERIOR)] = named[by_reml]
         return out
 
 
@@ -171,9 +185,7 @@ class GeneralScanner:
         return [self._exact(k, X) for k in range(len(self._nulls))]
 
     def _null(self, null: LmerResult, X: Array) -> Columns:
-        projected = null.engine.project(null.theta, X.T)
-        xpx = np.einsum("bn,nb->b", X, projected)
-        xpy = null.engine.model.y @ projected
+        xpy, xpx = _score(null.engine, null.theta, X)
         found = _wald(xpy / xpx, null.sigma / np.sqrt(xpx), None)
         return {**found, "status": np.full(xpy.size, OK)}
 
@@ -202,8 +214,7 @@ class GeneralScanner:
             if (variances[:-1, v] == 0.0).any():
                 status[v] = "variance at 0"
         null_loglik = -0.5 * ml.criterion.profiled(reml=False)
-        projected = engine.project(ml.theta, X.T)
-        xpx, xpy = np.einsum("bn,nb->b", X, projected), engine.model.y @ projected
+        xpy, xpx = _score(engine, ml.theta, X)
         score = engine.model.n * xpy**2 / (ml.criterion.pwrss * xpx)
         return {
             **_wald(beta, se, df),
@@ -221,3 +232,11 @@ class GeneralScanner:
             T = term.covariance.factor(theta[part])
             out += (sigma2 * np.einsum("ij,ij->i", T, T)).tolist()
         return [*out, sigma2]
+
+
+def _score(engine: Engine, theta: Array, X: Array) -> tuple[Array, Array]:
+    """Give x'Py and x'Px of each variant (b, n)."""
+    if not X.shape[0]:
+        return np.empty(0), np.empty(0)
+    projected = engine.project(theta, X.T)
+    return np.asarray(engine.model.y @ projected), np.einsum("bn,nb->b", X, projected)

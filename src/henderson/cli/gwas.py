@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from importlib.util import find_spec
+from threading import Thread
 from typing import TYPE_CHECKING
 
 from henderson.association.null_models import NullModels, Related, Traits
@@ -14,6 +15,7 @@ from henderson.cli.common import Reporter, check_filters, check_folder, check_me
 from henderson.cli.findings import NEEDED, null_lines, plain, scan_lines
 from henderson.cli.runlog import RunLog
 from henderson.cli.traits import check_names, read_traits
+from henderson.engine.ratio.variants import load_kernels
 from henderson.errors import DataError
 from henderson.formula import has_random_terms
 from henderson.io.plink1 import open_plink1
@@ -60,7 +62,6 @@ class GwasOptions:
 def run_gwas(options: GwasOptions) -> int:
     """Scan every trait; a trait that fails does not stop the others. Gives the number that failed."""
     _check(options)
-    rules = options.rules
     with limited_threads(options.threads) as threads, RunLog(options.out, options=asdict(options)) as log:
         report = Reporter(log)
         with report.listening():
@@ -74,15 +75,12 @@ def run_gwas(options: GwasOptions) -> int:
                 covar_name=options.covar_name,
                 formula=options.formula,
             )
-            related = None
-            if options.grm is not None:
-                G = read_grm(options.grm, samples=source.samples)
-                related = Related.given(G, centred=rules.gemma)
-            elif not any(map(has_random_terms, formulas)):
-                related = Related.genomic(source, rules)
+            related = _related(options, formulas, source)
             if related is not None:
                 report.line(check_memory(_memory(source)))
+                Thread(target=load_kernels, daemon=True).start()
             traits = Traits(formulas, table, source.samples, related, added=1)
+            del related  # so that the matrix of everybody can go once it has been used
             taken: set[str] = set()
             for group in traits.groups():
                 names = [_file_name(trait, taken) for trait in group.traits]
@@ -105,6 +103,16 @@ def _check(options: GwasOptions) -> None:
         raise DataError(
             'The plots need matplotlib: install it with  pip install "henderson[plot]", or add --no-plots.'
         )
+
+
+def _related(options: GwasOptions, formulas: Sequence[str], source: "GenotypeSource") -> Related | None:
+    """The relationship of the people: from a file, from the genotypes, or none where formulas name groups."""
+    if options.grm is not None:
+        G = read_grm(options.grm, samples=source.samples)
+        return Related.given(G, centred=options.rules.gemma)
+    if any(map(has_random_terms, formulas)):
+        return None
+    return Related.genomic(source, options.rules)
 
 
 def _memory(source: "GenotypeSource") -> float:
@@ -150,11 +158,12 @@ def _scan(
 
 def _conclude(trait: str, prefix: str, n_people: int, *, plots: bool, report: Reporter) -> None:
     """Say what came out, and draw it."""
-    import pandas as pd
+    from pyarrow.parquet import ParquetFile
 
     written = [f"{prefix}.parquet", f"{prefix}.tsv.gz"]
     # read again rather than kept, so that many traits need the memory of one
-    table = pd.read_parquet(written[0], columns=list(NEEDED))
+    with ParquetFile(written[0]) as file:
+        table = file.read(columns=list(NEEDED)).to_pandas()
     for line in scan_lines(table, n_people):
         report.line(f"{trait}: {line}")
     if plots and table["neg_log_10_p_value"].notna().any():

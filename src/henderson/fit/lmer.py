@@ -15,7 +15,7 @@ from henderson.errors import DataError
 from henderson.fit.estimates import gather
 from henderson.fit.notices import optimum_notices
 from henderson.fit.optimize import Control
-from henderson.fit.relationships import as_mapping, check_groups, match_relationship
+from henderson.fit.relationships import as_mapping, check_groups, check_told_apart, match_relationship
 from henderson.fit.result import LmerResult
 from henderson.fit.solve import Fitted, choose_engine, solve
 from henderson.formula import Design, build_design
@@ -156,6 +156,7 @@ def fit_design(
     kept = _full_rank(design)
     if like is None:
         engine = choose_engine(_model(design, kept, relationship or {}))
+        check_told_apart(engine)
     else:
         engine = like.with_response(_response(design))
     fitted = solve(engine, reml=REML, start=start, control=control)
@@ -179,8 +180,9 @@ def _full_rank(design: Design) -> NDArray[np.intp]:
     kept = independent_columns(R[:, :p])
     if kept.size >= n:
         raise DataError(
-            f"there are {n} complete rows for {kept.size} fixed effects, which leaves nothing to estimate "
-            "variances from; use fewer fixed effects or more data"
+            f"there {'is 1 complete row' if n == 1 else f'are {n} complete rows'} for {kept.size} fixed "
+            f"effect{'' if kept.size == 1 else 's'}, which leaves nothing to estimate variances from; use "
+            "fewer fixed effects or more data"
         )
     left_over = np.linalg.norm(R[kept.size :, p]) if kept.size < p else abs(R[p, p])
     if not left_over > 1e-13 * np.linalg.norm(y):

@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from henderson.covariance import DenseRelationship, RelationshipMatrix
+from henderson.engine import Engine
+from henderson.engine.spectral import SpectralEngine
 from henderson.errors import DataError
 from henderson.formula import RandomDesign
 from henderson.io.frame import closest
@@ -19,6 +21,8 @@ Array = NDArray[np.float64]
 ASYMMETRY = 1e-6
 #: Rows that are looked at together, so that a check needs no second matrix.
 BLOCK = 256
+#: Eigenvalues that differ by less than this part of the largest are the same.
+ALIKE = 1e-10
 
 
 def as_mapping(relationship: Any) -> Mapping[str, Any]:
@@ -88,6 +92,25 @@ def match_relationship(given: Any, random: RandomDesign) -> DenseRelationship:
     else:
         found = matrix[np.ix_(rows, rows)].astype(np.float64, copy=False)
     return DenseRelationship(_symmetric(found, levels, random.group))
+
+
+def check_told_apart(engine: Engine) -> None:
+    """Refuse a relationship that is the same as none, such as the identity: V then is the same for any h2.
+
+    Raises
+    ------
+    DataError
+        If all eigenvalues beside the fixed effects are alike.
+    """
+    if not isinstance(engine, SpectralEngine):
+        return
+    values = engine.spectrum.values
+    if values[-1] - values[0] <= ALIKE * values[-1]:
+        raise DataError(
+            f"the relationship matrix of '{engine.model.terms[0].label}' makes all {engine.model.n} people "
+            "equally related beside the fixed effects, so that its variance cannot be told from the "
+            "residual; it takes people of whom some are more closely related than others"
+        )
 
 
 def _named(given: Any, group: str) -> tuple[NDArray[Any], Sequence[str]]:

@@ -1,8 +1,16 @@
 """Text and table to the arrays of a model: lme4's formulas, R's coding of factors."""
 
-from henderson.formula.bars import has_random_terms, parse_formula
+from henderson.formula.bars import has_random_terms, names_in, parse_formula
 from henderson.formula.build import build_design
 from henderson.formula.design import Design, RandomDesign
 from henderson.formula.spec import ModelSpec
 
-__all__ = ["Design", "ModelSpec", "RandomDesign", "build_design", "has_random_terms", "parse_formula"]
+__all__ = [
+    "Design",
+    "ModelSpec",
+    "RandomDesign",
+    "build_design",
+    "has_random_terms",
+    "names_in",
+    "parse_formula",
+]

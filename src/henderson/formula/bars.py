@@ -109,7 +109,7 @@ def parse_formula(text: str) -> ParsedFormula:
 
 
 def has_random_terms(text: str) -> bool:
-    """Whether a formula has a term with a bar.
+    """Whether a formula has a term with a bar; raises what `parse_formula` does about one without sides.
 
     Examples
     --------
@@ -117,20 +117,47 @@ def has_random_terms(text: str) -> bool:
     (False, True)
     """
     try:
-        tree = parse(text)
         found: list[Binary] = []
-        if isinstance(tree, Binary):
-            _without_bars(tree.right, text, found)
+        _without_bars(_checked(parse(text), text).right, text, found)
     except RecursionError:
         raise FormulaError(NESTED) from None
     return bool(found)
 
 
-def _parsed(tree: Node, text: str) -> ParsedFormula:
+def names_in(text: str) -> set[str]:
+    """The columns that a formula names.
+
+    Examples
+    --------
+    >>> sorted(names_in("log(y) ~ x:z + (1 | g)"))
+    ['g', 'x', 'y', 'z']
+    """
+    found: set[str] = set()
+    nodes: list[Node] = [parse(text)]
+    while nodes:
+        match nodes.pop():
+            case Name(name):
+                found.add(name)
+            case Binary(_, left, right):
+                nodes += [left, right]
+            case Unary(_, inner) | Paren(inner):
+                nodes.append(inner)
+            case Call(_, arguments):
+                nodes += [argument for _, argument in arguments]
+    return found
+
+
+def _checked(tree: Node, text: str) -> Binary:
+    """The formula, once it is sure that it has two sides."""
     if isinstance(tree, Unary) and tree.op == "~":
         raise formula_error("the response is missing: write y ~ ...", text, tree.span)
     if not (isinstance(tree, Binary) and tree.op == "~"):
         raise formula_error("a '~' is missing between response and terms", text, tree.span)
+    return tree
+
+
+def _parsed(tree: Node, text: str) -> ParsedFormula:
+    tree = _checked(tree, text)
     if isinstance(tree.left, Call) and tree.left.function == "cbind":
         raise DataError(
             f"the response {deparse(tree.left)} has several columns, and a linear mixed model takes one: "

@@ -17,7 +17,7 @@ Scale = Literal["standardized", "centered"]
 Mask = NDArray[np.bool_]
 
 _GENOTYPES_PER_BLOCK = 1 << 19  # 4 MB as float64
-_WIDE, _MOST_GENOTYPES = 512, 1 << 24  # so many variants keep BLAS busy, but in 128 MB at most
+_WIDE, _MOST_GENOTYPES = 256, 1 << 24  # so many variants keep BLAS busy, but in 128 MB at most
 _SMALLEST_BLOCK = 64
 
 

@@ -9,7 +9,15 @@ from typing import Literal
 import numpy as np
 
 from henderson.errors import DataError
-from henderson.genotype.blocks import Mask, Scale, VariantBlock, blocks, inverse_spread, standardise_block
+from henderson.genotype.blocks import (
+    Mask,
+    Scale,
+    VariantBlock,
+    block_size,
+    blocks,
+    inverse_spread,
+    standardise_block,
+)
 from henderson.genotype.counts import Floats, VarianceKind
 from henderson.genotype.source import GenotypeSource, Index
 
@@ -77,7 +85,8 @@ def gram(
     n_missing = np.zeros(n)
     wanted = source.variants.m if keep is None else int(np.count_nonzero(keep))
     used = n_monomorphic = 0
-    for block in blocks(source, samples, keep=keep):
+    # twice as many variants as elsewhere: each block passes over the whole matrix
+    for block in blocks(source, samples, 2 * block_size(n), keep=keep):
         varying = block.take(inverse_spread(block.counts, scale, variance) > 0)
         n_monomorphic += len(block.calls) - len(varying.calls)
         used += len(varying.calls)

@@ -27,8 +27,8 @@ class Range:
     zero : bool
         Whether lambda = 0 is a candidate, in place of the lower end.
     unbounded : bool
-        Whether the upper end is an answer even where the likelihood grows without bound towards it, as the
-        maximum likelihood of a K that is singular along the fixed effects does.
+        Whether the upper end competes with local maxima even where the likelihood grows without bound towards
+        it, as the likelihood of a K that is singular along the fixed effects does.
     n_nodes : int
         Nodes at which each likelihood is evaluated to locate its maxima. A sum of 1 / (1 + lambda d) is
         analytic in a strip of half-width pi around the real log lambda: it has no narrower features.
@@ -117,6 +117,11 @@ class VariantModel:
     # -- the model without a variant -------------------------------------------------------------------
 
     @property
+    def squares(self) -> float:
+        """Squares that the null model's fixed effects leave of the response."""
+        return float(self._response.shared[-1].sum())
+
+    @property
     def null_loglik(self) -> float:
         """Maximum of the log-likelihood (ML) without a variant."""
         return float(self._loglik(self.null_ml.minimum)[0])
@@ -141,7 +146,8 @@ class VariantModel:
         beta = xpy / xpx
         nu = self._rotation.n - self._rotation.n_fixed - 1
         sigma2 = (ypy - xpy * beta) / nu
-        return VariantFits(reml, ml, beta, np.sqrt(sigma2 / xpx), sigma2, self._loglik(ml.minimum))
+        standard_error = np.sqrt(np.maximum(sigma2, 0.0) / xpx)
+        return VariantFits(reml, ml, beta, standard_error, sigma2, self._loglik(ml.minimum))
 
     def score(self, products: Array, ratio: float) -> tuple[Array, Array, float]:
         """Give x'Py and x'Px of each variant, and y'Py, at one ratio; P belongs to the null model."""
@@ -238,3 +244,31 @@ def _chebyshev(rotation: Rotation, within: Range) -> Array:
     out[2, :-2] = chebyshev.chebder(c, 2) / half**2
     used = np.flatnonzero(np.abs(c) > 1e-14 * np.abs(c).max())[-1] + 1
     return np.ascontiguousarray(out[:, :used])
+
+
+def load_kernels() -> None:
+    """Load the compiled search, which takes a second: best called while BLAS is at work on something else."""
+    from henderson.engine.ratio.kernel import pieces, search
+
+    one, none = np.ones(1), np.zeros((3, 0))
+    products, out = np.ones((0, 2, 1)), np.empty((0, 3))
+    places = np.empty(0, dtype=np.int8)
+    nodes = np.array([0.0, 1.0])
+    empty = np.empty(0)
+    search(
+        np.empty((0, 2)),
+        nodes,
+        one,
+        one,
+        np.ones((1, 1)),
+        products,
+        none,
+        1.0,
+        True,
+        True,
+        True,
+        empty,
+        empty,
+        places,
+    )
+    pieces(empty, one, np.ones((1, 1)), products, out)

@@ -69,22 +69,22 @@ def decompose(K: Array, fixed: Array) -> Spectrum:
     gram = fixed.T @ Kx
     gram = 0.5 * (gram + gram.T)
     # M K M with M = I - fixed fixed', and the fixed effects set apart at an eigenvalue of -apart
-    apart = max(float(np.trace(K)) / n, np.finfo(float).tiny)
+    apart = float(np.trace(K)) / n or 1.0
     half = Kx - 0.5 * fixed @ gram
     K -= half @ fixed.T
     K -= fixed @ (half.T + apart * fixed.T)
     driver = "evd" if n <= DIVIDE_AND_CONQUER else "evr"
     values, vectors = eigh(K.T, driver=driver, overwrite_a=True, check_finite=False)
     _check(values, c, apart)
-    values, vectors = np.maximum(values[c:], 0.0), vectors[:, c:]
-    values[values < n * np.finfo(float).eps * values[-1]] = 0.0
+    values, vectors = values[c:], vectors[:, c:]
+    values[values < n * np.finfo(float).eps * max(values[-1], apart)] = 0.0
     return Spectrum(values, vectors, fixed, gram, vectors.T @ Kx)
 
 
 def _check(values: Array, c: int, apart: float) -> None:
     """Refuse a matrix that is not positive semi-definite, and say by how much."""
     own = np.delete(values, np.argsort(np.abs(values + apart), kind="stable")[:c])
-    if own[0] < -ROUNDING * max(own[-1], 0.0):
+    if own[0] < -ROUNDING * max(own[-1], apart):
         raise DataError(
             f"the relationship matrix is not positive semi-definite: it has an eigenvalue of {own[0]:.3g} "
             f"(the largest is {own[-1]:.3g}); compute it from mean-imputed genotypes (missing='mean'), or "
