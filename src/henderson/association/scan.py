@@ -256,9 +256,9 @@ def open_source(genotypes: str | Path | GenotypeSource) -> GenotypeSource:
     if isinstance(genotypes, str | Path):
         return open_plink1(genotypes)
     if not (hasattr(genotypes, "samples") and hasattr(genotypes, "variants") and hasattr(genotypes, "read")):
+        given = "" if genotypes is None else f"; a {type(genotypes).__name__} is neither"
         raise DataError(
-            "genotypes must be the path of a PLINK 1 fileset, or what hd.open_plink1 gives; it is a "
-            f"{type(genotypes).__name__}"
+            f"genotypes must be the path of a PLINK 1 fileset, or what hd.open_plink1 gives{given}"
         )
     if not genotypes.variants.m:
         raise DataError("the genotypes have no variants, so that there is nothing to scan")
