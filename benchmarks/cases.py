@@ -1,7 +1,7 @@
 """The models of the benchmark and the data they are fitted to.
 
 Data come from `lme4` itself (exported by Rscript), or are simulated here from a fixed seed. Where a folder
-of reference results is at hand (``HENDERSON_REFERENCE``, or ``../shared/reference/lmer`` beside the
+of reference results is at hand (``lmer`` in ``HENDERSON_REFERENCE``, or in ``../shared/reference`` beside the
 repository), its data files are taken instead, so that the numbers can be held against the stored fits.
 """
 
@@ -73,7 +73,8 @@ CASES = [
 
 def reference_folder() -> Path | None:
     """The folder of stored `lme4` results, or None."""
-    folder = Path(os.environ.get("HENDERSON_REFERENCE", HERE.parents[1] / "shared/reference/lmer"))
+    root = Path(os.environ.get("HENDERSON_REFERENCE", HERE.parents[1] / "shared/reference"))
+    folder = root / "lmer"
     return folder if folder.is_dir() else None
 
 

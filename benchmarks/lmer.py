@@ -10,26 +10,22 @@ See README.md.
 import argparse
 import json
 import os
-import platform
 import shutil
 import signal
 import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 from cases import CASES, HERE, Case, prepare, stored_criterion
+from cells import Result, machine, markdown, number, ratio
 
 PEERS = ["lme4", "statsmodels", "mixedlm", "mixedlm-rs", "glmm", "gpboost"]
 THREADS = ["OMP", "OPENBLAS", "MKL", "BLIS", "VECLIB_MAXIMUM", "NUMEXPR", "NUMBA", "RAYON"]
 SAME = 0.01
 """Whoever ends further than this above the lowest criterion did not fit the model, and wins no comparison."""
-
-Result = dict[str, Any]
 
 
 def main() -> None:
@@ -265,32 +261,11 @@ def failure(result: Result) -> str:
     return next((word for key, word in words.items() if key in result), "")
 
 
-def number(value: float | None) -> str:
-    """Three significant digits."""
-    return "" if value is None else f"{value:.0f}" if value >= 100 else f"{value:#.3g}"
-
-
-def ratio(slow: float | None, fast: float | None) -> str:
-    """How many times faster."""
-    if not (slow and fast):
-        return ""
-    times = slow / fast
-    return f"{times:.0f}x" if times >= 10 else f"{times:.1f}x" if times >= 1 else f"{times:.2f}x"
-
-
 def memory(result: Result) -> str:
     """Peak, and in brackets what the fits added to the process with its data loaded."""
     if "peak_mb" not in result or result["peak_mb"] is None:
         return ""
     return f"{result['peak_mb']:.0f} (+{result['peak_mb'] - result['loaded_mb']:.0f})"
-
-
-def markdown(head: list[str], rows: list[list[str]]) -> str:
-    """A Markdown table with aligned columns."""
-    widths = [max(len(row[k]) for row in [head, *rows]) for k in range(len(head))]
-    lines = [head, ["-" * width for width in widths], *rows]
-    padded = ([cell.ljust(width) for cell, width in zip(line, widths, strict=True)] for line in lines)
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in padded)
 
 
 def versions(cases: Result) -> str:
@@ -300,17 +275,6 @@ def versions(cases: Result) -> str:
         for result in case["results"].values():
             found |= result.get("versions", {})
     return ", ".join(f"{package} {number_}" for package, number_ in found.items())
-
-
-def machine() -> Result:
-    """Date, processor, cores and load, for the head of the table."""
-    model = platform.processor() or platform.machine()
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        names = [line.split(":")[1].strip() for line in info.read_text().splitlines() if "model name" in line]
-        model = names[0] if names else model
-    about = {"date": time.strftime("%Y-%m-%d"), "cpu": model, "cores": os.cpu_count()}
-    return {**about, "os": platform.platform(), "load_before": os.getloadavg()}
 
 
 if __name__ == "__main__":
