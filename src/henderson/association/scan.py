@@ -125,7 +125,7 @@ def scan(
     rules = rules or ScanRules()
     related = _related(relationship, source, rules)
     if related is not None:
-        Thread(target=load_kernels, daemon=True).start()
+        Thread(target=load_kernels).start()
     traits = Traits([formula], data, source.samples, related, added=1)
     nulls = next(traits.groups(), None)
     if nulls is None:

@@ -78,7 +78,7 @@ def run_gwas(options: GwasOptions) -> int:
             related = _related(options, formulas, source)
             if related is not None:
                 report.line(check_memory(_memory(source)))
-                Thread(target=load_kernels, daemon=True).start()
+                Thread(target=load_kernels).start()
             traits = Traits(formulas, table, source.samples, related, added=1)
             del related  # so that the matrix of everybody can go once it has been used
             taken: set[str] = set()
