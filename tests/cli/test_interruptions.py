@@ -106,8 +106,7 @@ def test_a_full_disk_is_one_sentence(cohort, kind):
     assert log_lines(log)[-1].startswith("failed: out.")
 
 
-def test_help_is_quick_and_complete():
-    began = time.monotonic()
+def test_help_is_complete_and_loads_nothing_heavy():
     done = subprocess.run(
         [sys.executable, "-c", HELP],
         capture_output=True,
@@ -115,8 +114,6 @@ def test_help_is_quick_and_complete():
         check=True,
         env={**os.environ, "COLUMNS": "100"},
     )
-    # a second on a quiet machine; here others may be at work
-    assert time.monotonic() - began < 3
     assert done.stdout.splitlines()[-1] == "[]"
     options = "bfile pheno out pheno-name covar covar-name formula grm test maf geno gemma no-plots threads"
     for option in options.split():
