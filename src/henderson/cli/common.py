@@ -1,9 +1,10 @@
 """What the commands share: a place for the output, threads, memory, and what is said on the way."""
 
+import ctypes
 import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from henderson.cli.findings import plain
@@ -62,6 +63,12 @@ def check_memory(needed: float) -> str:
             "analyse fewer people, or use a larger machine."
         )
     return f"{text} of the machine's {there / GB:.3g} GB"
+
+
+def give_back_memory() -> None:
+    """Let the operating system have what was freed; glibc keeps it, and a scan needs other pieces of it."""
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 class Reporter(logging.Handler):

@@ -11,7 +11,14 @@ from henderson.association.null_models import NullModels, Related, Traits
 from henderson.association.rules import ScanRules
 from henderson.association.scan import results
 from henderson.association.scanners import Test
-from henderson.cli.common import Reporter, check_filters, check_folder, check_memory, limited_threads
+from henderson.cli.common import (
+    Reporter,
+    check_filters,
+    check_folder,
+    check_memory,
+    give_back_memory,
+    limited_threads,
+)
 from henderson.cli.findings import NEEDED, null_lines, plain, scan_lines
 from henderson.cli.runlog import RunLog
 from henderson.cli.traits import check_names, read_traits
@@ -61,7 +68,11 @@ class GwasOptions:
 
 def run_gwas(options: GwasOptions) -> int:
     """Scan every trait; a trait that fails does not stop the others. Gives the number that failed."""
+    import pyarrow as pa
+
     _check(options)
+    # Arrow's own allocator keeps some 50 MB that it never needs here
+    pa.set_memory_pool(pa.system_memory_pool())
     with limited_threads(options.threads) as threads, RunLog(options.out, options=asdict(options)) as log:
         report = Reporter(log)
         with report.listening():
@@ -137,6 +148,7 @@ def _scan(
         for line in null_lines(fit):
             if line not in group.notices:
                 report.line(f"{trait}: {line}")
+    give_back_memory()
     n = int(group.people.size)
     prefixes = [f"{options.out}.{name}" for name in names]
     described = {**asdict(options), "people": n}
