@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from henderson.association.scan import scan
     from henderson.covariance import RelationshipMatrix
     from henderson.fit import Control, Heritability, LmerResult, lmer
-    from henderson.genotype import genotype_coding, standardise
+    from henderson.genotype import ArraySource, Samples, genotype_coding, standardise
     from henderson.io.examples import example_data
     from henderson.io.phenotypes import read_phenotypes
     from henderson.io.plink1 import open_plink1
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0.dev0"
 
 __all__ = [
+    "ArraySource",
     "Control",
     "DataError",
     "FormulaError",
@@ -30,6 +31,7 @@ __all__ = [
     "LmerResult",
     "ModelNotSupportedError",
     "RelationshipMatrix",
+    "Samples",
     "ScanResult",
     "ScanRules",
     "__version__",
@@ -48,10 +50,12 @@ __all__ = [
 
 # Loaded when first asked for, so that `import henderson` costs next to nothing.
 _HOME = {
+    "ArraySource": "henderson.genotype",
     "Control": "henderson.fit",
     "Heritability": "henderson.fit",
     "LmerResult": "henderson.fit",
     "RelationshipMatrix": "henderson.covariance",
+    "Samples": "henderson.genotype",
     "ScanResult": "henderson.association.result",
     "ScanRules": "henderson.association.rules",
     "example_data": "henderson.io.examples",

@@ -28,6 +28,7 @@ class Dense:
 
     def __init__(self, d, U, X, y, x):
         self.d, self.n = d, y.size
+        self.n_ml = self.n - idle(d, U, X)
         self.fixed = X if x is None else np.column_stack([X, x])
         self.y = y
         rotated = U.T @ np.column_stack([self.fixed, y])
@@ -49,7 +50,7 @@ class Dense:
     def minus_two_loglik(self, t, reml):
         t = np.atleast_1d(np.asarray(t, dtype=float))
         A, _, rss = self._effects(t)
-        nu = self.n - self.c + 1 if reml else self.n
+        nu = self.n - self.c + 1 if reml else self.n_ml
         value = np.log1p(np.multiply.outer(np.exp(t), self.d)).sum(axis=1)
         value += nu * (1 + np.log(2 * np.pi * rss / nu))
         return value + np.linalg.slogdet(A)[1] if reml else value
@@ -58,7 +59,7 @@ class Dense:
         """Of -2 log likelihood in lambda: tr(PK) or tr(V^-1 K), less nu y'PKPy / y'Py."""
         t = np.atleast_1d(np.asarray(t, dtype=float))
         A, beta, rss = self._effects(t)
-        nu = self.n - self.c + 1 if reml else self.n
+        nu = self.n - self.c + 1 if reml else self.n_ml
         N = self._sums(t, 1)
         residual = np.column_stack([-beta, np.ones(t.size)])
         ykpy = np.einsum("ti,tij,tj->t", residual, N, residual)
@@ -74,18 +75,9 @@ class Dense:
         found = [-np.inf] if slope[0] >= 0 else []
         for j in np.flatnonzero((slope[:-1] < 0) & (slope[1:] >= 0)):
             found.append(brentq(lambda t: self.slope(t, reml)[0], grid[j], grid[j + 1], xtol=1e-13))
-        if slope[-1] < 0 and (self._bounded(reml) or not found):
+        if slope[-1] < 0:
             found.append(high)
         return min(found, key=lambda t: self.minus_two_loglik(t, reml)[0])
-
-    def _bounded(self, reml):
-        """ML grows for ever with lambda where K is zero along a fixed effect."""
-        if reml:
-            return True
-        null = self.d < 1e-10 * self.d.max()
-        of_fixed = self.products.reshape(self.n, self.c, self.c)[null].sum(axis=0)[:-1, :-1]
-        left = self.n - null.sum()
-        return not (null.any() and left < self.n and np.linalg.eigvalsh(of_fixed)[-1] > 1e-8)
 
     def curvature(self, t, reml, h=1e-4):
         """Second derivative of the log likelihood in log lambda."""
@@ -97,6 +89,13 @@ class Dense:
         A, beta, rss = self._effects(np.array([t]))
         sigma2 = rss[0] / (self.n - self.c + 1)
         return beta[0, -1], np.sqrt(sigma2 * np.linalg.inv(A[0])[-1, -1]), sigma2
+
+
+def idle(d, U, X):
+    """Fixed effects along which K is zero, if it is zero nowhere else: maximum likelihood leaves them out."""
+    null = U[:, d < 1e-10 * d.max()]
+    outside = null - X @ np.linalg.lstsq(X, null, rcond=None)[0]
+    return null.shape[1] if np.abs(outside).max(initial=0.0) < 1e-6 else 0
 
 
 @dataclass
@@ -156,7 +155,7 @@ def answers(problem, result):
         loglik = -0.5 * with_x.minus_two_loglik(t_ml, ML)[0]
         score_beta, score_se, sigma2 = with_x.effect(t0)
         explained = (score_beta / score_se) ** 2 * sigma2  # x'Py squared over x'Px at the null model's lambda
-        score = y.size * explained / (explained + df * sigma2)
+        score = without.n_ml * explained / (explained + df * sigma2)
         lrt = max(0.0, 2 * (loglik - null_loglik))
         out["beta"].append(beta)
         out["standard_error"].append(se)
@@ -262,6 +261,14 @@ def test_generated_where_the_trait_is_noise():
         tested = check(Problem(source, table, "y ~ 1", relationship(source)), min_tested=60)
         seen |= set(tested["status"])
     assert {"ok", "h2 at 0"} <= seen
+
+
+def test_generated_where_everybody_genotyped_is_analysed():
+    """K then is zero along the intercept, and full of rank beside it."""
+    source, table = cohort(50, 300, seed=21, h2=0.0)
+    K = relationship(source)
+    assert np.abs(K.sum(axis=0)).max() < 1e-10
+    check(Problem(source, table, "y ~ 1", K), min_tested=300)
 
 
 @needs_gwas_reference

@@ -127,12 +127,10 @@ def test_groups_beside_a_matrix_are_not_supported():
 
 WRONG = {
     "array for a matrix": ({"relationship": K.matrix}, "relationship must be a RelationshipMatrix"),
-    "frame for a matrix": (
-        {"relationship": pd.DataFrame(K.matrix, NAMES.iid, NAMES.iid)},
-        "relationship must be a RelationshipMatrix",
+    "frame with other columns": (
+        {"relationship": pd.DataFrame(K.matrix, NAMES.iid, NAMES.iid[::-1])},
+        "not named as its rows",
     ),
-    "matrix not square": (matrix(K.matrix[:, :-1]), "(60, 59)"),
-    "names with too small a matrix": (matrix(K.matrix[:40, :40]), "(40, 40)"),
     "no genotypes": ({"genotypes": None}, "genotypes must be the path"),
     "rules": ({"rules": {"min_maf": 0.1}}, "ScanRules"),
     "threads": ({"threads": "two"}, "threads"),
@@ -144,6 +142,20 @@ WRONG = {
 @pytest.mark.parametrize(("options", "message"), WRONG.values(), ids=WRONG)
 def test_refused_in_a_sentence(options, message):
     assert message in refused(**options)
+
+
+@pytest.mark.parametrize("shape", [(N, N - 1), (40, 40)])
+def test_a_matrix_has_a_row_and_a_column_for_each_person(shape):
+    with pytest.raises(hd.DataError, match=f"names {N} people, but its shape is"):
+        RelationshipMatrix(K.matrix[: shape[0], : shape[1]], NAMES)
+    with pytest.raises(hd.DataError, match=r"use RelationshipMatrix\.of"):
+        RelationshipMatrix(K.matrix, NAMES.iid)
+
+
+def test_a_labelled_frame_is_a_matrix():
+    frame = pd.DataFrame(K.matrix, NAMES.iid, NAMES.iid)
+    found, expected = (hd.scan("y ~ age", TABLE, SOURCE, relationship=G).table for G in (frame, K))
+    pd.testing.assert_frame_equal(found, expected)
 
 
 def test_a_wrong_matrix_is_not_printed():

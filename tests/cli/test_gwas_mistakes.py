@@ -164,7 +164,7 @@ def test_a_slip_among_the_phenotypes(says):
         ),
         (("--covar", "covar.txt", "--covar-name", "agee"), ["no column 'agee'; did you mean 'age'?"]),
         (("--covar-name", "age"), ["--covar-name needs --covar"]),
-        (("--covar", "pheno.txt"), ["Both pheno.txt and pheno.txt have a column 'height'"]),
+        (("--covar", "pheno.txt"), ["--pheno and --covar are both pheno.txt", "--covar-name"]),
         (("--formula", "height ~ 1"), ["leave out --pheno-name and --covar-name"]),
         (("--threads", "0"), ["--threads must be 1 or more; it is 0."]),
         (("--threads", "two"), ["--threads", "two", "See: henderson gwas --help"]),

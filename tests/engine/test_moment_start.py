@@ -45,13 +45,13 @@ def test_expected_squares_against_dense(seed):
 )
 def test_moments_come_near_reml_in_balanced_designs(table, formula):
     fit = hd.lmer(formula, hd.example_data(table))
-    np.testing.assert_allclose(fit.engine.start(), fit.theta, rtol=0.15)
+    np.testing.assert_allclose(fit.engine.start(reml=True), fit.theta, rtol=0.15)
 
 
 def test_start_is_never_singular():
     for seed in range(20):
         engine = BlockedEngine(random_model(seed))
-        theta = engine.start()
+        theta = engine.start(reml=True)
         assert np.isfinite(theta).all()
         for term, part in zip(engine.model.terms, engine.model.theta_slices(), strict=True):
             assert (np.diag(term.covariance.factor(theta[part])) > 0).all()

@@ -93,7 +93,7 @@ def test_the_user_keeps_the_matrix(seed):
     before = term.relationship.matrix.copy()
     term.relationship.matrix.setflags(write=False)
     engine = SpectralEngine(model)
-    engine.solution(engine.start(), reml=True)
+    engine.solution(engine.start(reml=True), reml=True)
     np.testing.assert_array_equal(term.relationship.matrix, before)
 
 
@@ -138,7 +138,7 @@ def test_rounding_of_a_singular_relationship_does_not_take_over_the_fixed_effect
 
 def test_the_start_is_the_best_of_a_dense_grid():
     engine = SpectralEngine(related_model(0, n=40))
-    best = engine.criterion(engine.start()).profiled(reml=True)
+    best = engine.criterion(engine.start(reml=True)).profiled(reml=True)
     for theta in np.logspace(-2.4, 2.4, 50):
         # within what the coarser grid can miss
         assert best < engine.criterion(np.array([theta])).profiled(reml=True) + 0.5
@@ -150,7 +150,7 @@ def test_the_start_knows_the_unit_of_the_relationship(unit):
     G = unit * relationship_matrix(model.terms[0])
     scaled = replace(model, terms=(replace(model.terms[0], relationship=DenseRelationship(G)),))
     a, b = SpectralEngine(model), SpectralEngine(scaled)
-    assert np.sqrt(unit) * b.start() == pytest.approx(a.start())
+    assert np.sqrt(unit) * b.start(reml=True) == pytest.approx(a.start(reml=True))
     assert np.sqrt(unit) * b.preconditioner() == pytest.approx(a.preconditioner())
 
 

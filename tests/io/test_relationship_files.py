@@ -244,7 +244,7 @@ def test_npz_of_others(tmp_path):
     for changed, message in [
         ({"K": matrix(2)}, "it has no version and no matrix and no fid and no iid; it has K"),
         (good | {"version": np.array(2)}, "is of version 2, but this henderson reads version 1"),
-        (good | {"matrix": matrix(3)}, r"shape \(3, 3\), but there are 2 people"),
+        (good | {"matrix": matrix(3)}, r"names 2 people, but its matrix has shape \(3, 3\)"),
         (good | {"n_variants": np.ones(2)}, r"n_variants has shape \(2,\), but the matrix \(2, 2\)"),
         (good | {"fid": people(3).fid}, "3 FIDs but 2 IIDs"),
         (good | {"matrix": np.array([[1.0, 2.0], [3.0, 1.0]])}, "not symmetric"),
@@ -258,7 +258,7 @@ def test_npz_of_others(tmp_path):
 
 
 def test_wrong_shape_or_place(tmp_path):
-    with pytest.raises(DataError, match=r"shape \(3, 3\), but there are 4 people"):
+    with pytest.raises(DataError, match=r"names 4 people, but its shape is \(3, 3\)"):
         write_grm(RelationshipMatrix(matrix(3), people(4)), tmp_path / "x.npz")
     with pytest.raises(DataError, match="cannot be written: there is no folder"):
         write_grm(relationship(3), tmp_path / "no" / "x.grm.bin")

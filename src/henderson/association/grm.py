@@ -94,7 +94,7 @@ def grm(
         keep[_positions("variants", variants, source.variants.m)] = True
     result = gram(source, rows, scale=scale, missing=missing, variance=variance, keep=keep, progress=progress)
     if result.n_monomorphic:
-        _LOG.info("%d variants with only one genotype were left out", result.n_monomorphic)
+        _LOG.info(f"{result.n_monomorphic:,} variants with only one genotype were left out")
     people = source.samples if rows is None else source.samples.take(rows)
     return RelationshipMatrix(result.matrix, people, result.n_variants)
 

@@ -62,7 +62,7 @@ class ScanResult:
         return self.table.dropna(subset="neg_log_10_p_value").nlargest(n, "neg_log_10_p_value")
 
     def to_gwas_ssf(self, path: str | Path) -> None:
-        """Write the table as GWAS-SSF, tab-separated and gzipped; the file appears once it is complete."""
+        """Write the table as GWAS-SSF, gzipped if the name ends in .gz; it appears once complete."""
         from henderson.io.scan_files import write_gwas_ssf
 
         write_gwas_ssf(self.table, path)

@@ -31,8 +31,9 @@ class ScanRules:
     gemma : bool
         GEMMA's own choices: the relationship matrix is centred, lambda lies in [1e-5, 1e5] and may be at
         either end, and a variant is left out if the covariates explain more than 0.9999 of its squares.
-        Otherwise lambda may be zero, has no upper end but h2 = 1 - 1e-5, and a variant is left out if
-        the covariates leave less than 1e-8 of its variance.
+        Otherwise lambda may be zero and reaches up to h2 = 1 - 1e-5 (for a matrix whose mean eigenvalue
+        is one), maximum likelihood leaves out fixed effects along which alone the matrix is zero, and a
+        variant is left out if the covariates leave less than 1e-8 of its variance.
 
     Examples
     --------

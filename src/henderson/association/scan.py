@@ -73,8 +73,9 @@ def scan(
         One row per person; columns FID and IID, or IID alone, say who it is.
     genotypes : str, Path or GenotypeSource
         A PLINK 1 fileset, or genotypes that were opened before.
-    relationship : RelationshipMatrix or "grm", optional
-        Relationship of the people (`grm`, `read_grm`); ``"grm"`` computes that of all people genotyped, from
+    relationship : RelationshipMatrix, square pandas DataFrame or "grm", optional
+        Relationship of the people (`grm`, `read_grm`, a frame with their IIDs as index and columns);
+        ``"grm"`` computes that of all people genotyped, from
         all variants that vary, standardised by 2p(1 - p).
     test : {"exact", "null"}
         Whether each variant has variance components of its own.
@@ -92,9 +93,10 @@ def scan(
         ``neg_log_10_p_value`` (Wald: F with 1 and n - p - 1 degrees of freedom; chi-squared for
         ``test="null"``), ``rsid``, ``n`` (analysed people with a call; missing ones count at the mean). For
         ``test="exact"``: ``h2`` = lambda / (1 + lambda) with a relationship, and the variances of the random
-        effects without one; ``lambda_reml``, ``lambda_ml`` and ``log_likelihood`` (ML); and the
-        likelihood-ratio and score tests ``p_lrt``, ``p_score``, each with its ``neg_log_10_``. ``status``
-        says ``"ok"``, where a variance is at its bound, or why a variant was not tested.
+        effects without one; with a single variance ratio ``lambda_reml`` and ``lambda_ml``;
+        ``log_likelihood`` (ML); and the likelihood-ratio and score tests ``p_lrt``, ``p_score``, each with
+        its ``neg_log_10_``. ``status`` says ``"ok"``, where a variance is at its bound, or why a variant was
+        not tested.
 
     Raises
     ------
@@ -102,6 +104,8 @@ def scan(
         If files or table cannot be used, or nobody is in both; the message says how to mend it.
     FormulaError
         If the formula cannot be read.
+    ModelNotSupportedError
+        If the formula has random effects beside a relationship matrix.
 
     Examples
     --------
@@ -119,7 +123,7 @@ def scan(
         raise DataError(f"test must be 'exact' or 'null', not {test!r}")
     if not (rules is None or isinstance(rules, ScanRules)):
         raise DataError(f"rules must be hd.ScanRules(...), not a {type(rules).__name__}")
-    if not (threads is None or (isinstance(threads, int) and threads >= 1)):
+    if not (threads is None or (isinstance(threads, int | np.integer) and threads >= 1)):
         raise DataError(f"threads must be a whole number from 1 up; it is {threads!r}")
     source = open_source(genotypes)
     rules = rules or ScanRules()
@@ -145,10 +149,11 @@ def _related(relationship: Any, source: GenotypeSource, rules: ScanRules) -> Rel
         return None
     if isinstance(relationship, str) and relationship == "grm":
         return Related.genomic(source, rules)
+    if type(relationship).__module__.startswith("pandas") and hasattr(relationship, "columns"):
+        if list(relationship.index) != list(relationship.columns):
+            raise DataError("the columns of the relationship matrix are not named as its rows")
+        relationship = RelationshipMatrix.of(relationship.to_numpy(), list(relationship.index))
     if isinstance(relationship, RelationshipMatrix):
-        n, shape = relationship.samples.n, np.shape(relationship.matrix)
-        if shape != (n, n):
-            raise DataError(f"the relationship matrix names {n} people, but its shape is {shape}")
         return Related.given(relationship, centred=rules.gemma)
     raise DataError(
         "relationship must be a RelationshipMatrix (hd.grm, hd.read_grm) or 'grm'; it is a "

@@ -16,7 +16,8 @@ from henderson.engine.ratio.variants import AT_LOWER, AT_UPPER, AT_ZERO, INTERIO
 from henderson.engine.spectral import SpectralEngine
 from henderson.errors import HendersonError
 from henderson.fit import LmerResult
-from henderson.fit.solve import solve
+from henderson.fit.notices import SINGULAR
+from henderson.fit.solve import Fitted, solve
 from henderson.linalg.tails import neg_log10_chi2, neg_log10_f1
 from henderson.model import RandomTerm
 
@@ -25,6 +26,7 @@ Columns = dict[str, NDArray[np.generic]]
 Test = Literal["exact", "null"]
 RESIDUAL = "residual_variance"
 EXACT = "fits the trait exactly"
+FLAT = "variances cannot be told apart"
 #: With less than this part of y'Py left, the variant and the other fixed effects fit the trait exactly.
 NOTHING_LEFT = 1e-13
 
@@ -111,7 +113,7 @@ class RatioScanner:
         self._rotation = rotation
         self._test = test
         within = rules.ratio_range(float(rotation.counts @ rotation.values / rotation.counts.sum()))
-        self._n, self._df = rotation.n, rotation.n - rotation.n_fixed - 1
+        self._df = rotation.n - rotation.n_fixed - 1
         self._genomic = isinstance(rotation, SpectralRotation)
         self._traits = [_RatioTrait(VariantModel(rotation, fit.engine.model.y, within), fit) for fit in fits]
 
@@ -142,12 +144,14 @@ class RatioScanner:
             "lambda_ml": fits.ml.ratio,
             "log_likelihood": fits.loglik,
             **_p("_lrt", neg_log10_chi2(np.maximum(2.0 * (fits.loglik - model.null_loglik), 0.0))),
-            **_p("_score", neg_log10_f1(self._n * xpy**2 / (ypy * xpx), self._df)),
+            **_p("_score", neg_log10_f1(model.n_ml * xpy**2 / (ypy * xpx), self._df)),
         }
         exact = ~(fits.sigma2 * self._df > NOTHING_LEFT * model.squares)
-        for values in columns.values():
-            values[exact] = np.nan
-        return {**columns, "status": np.where(exact, EXACT, self._status(fits.reml, fits.ml))}
+        unknown = exact | fits.reml.flat
+        for name, values in columns.items():
+            values[unknown & (name != "beta")] = np.nan
+        status = np.select([exact, fits.reml.flat], [EXACT, FLAT], self._status(fits.reml, fits.ml))
+        return {**columns, "status": status}
 
     def _status(self, reml: RatioOptima, ml: RatioOptima) -> NDArray[np.str_]:
         """What is at a bound, by REML and, where that is another one, by maximum likelihood."""
@@ -211,8 +215,12 @@ class GeneralScanner:
             beta[v], se[v] = solution.beta[-1], np.sqrt(solution.cov_beta[-1, -1])
             variances[:, v] = self._variances(engine, fitted.theta, solution.sigma2)
             loglik[v] = -0.5 * by_ml.criterion.profiled(reml=False)
-            if (variances[:-1, v] == 0.0).any():
-                status[v] = "variance at 0"
+            places = [
+                words
+                for fit, words in ((fitted, "singular"), (by_ml, "singular (ML only)"))
+                if _singular(fit)
+            ]
+            status[v] = places[0] if places else OK
         null_loglik = -0.5 * ml.criterion.profiled(reml=False)
         xpy, xpx = _score(engine, ml.theta, X)
         score = engine.model.n * xpy**2 / (ml.criterion.pwrss * xpx)
@@ -232,6 +240,15 @@ class GeneralScanner:
             T = term.covariance.factor(theta[part])
             out += (sigma2 * np.einsum("ij,ij->i", T, T)).tolist()
         return [*out, sigma2]
+
+
+def _singular(fitted: Fitted) -> bool:
+    """Whether a covariance of random effects is singular: a variance of zero, or a correlation of one."""
+    parts = zip(fitted.engine.model.terms, fitted.engine.model.theta_slices(), strict=True)
+    return any(
+        bool((np.abs(np.diag(term.covariance.factor(fitted.scaled[part]))) < SINGULAR).any())
+        for term, part in parts
+    )
 
 
 def _score(engine: Engine, theta: Array, X: Array) -> tuple[Array, Array]:

@@ -243,12 +243,12 @@ def h2(
 
 @app.command
 def demo() -> None:
-    """Work through the primer (five people, three variants, two families) and a published experiment."""
+    """Work through the primer (five people, two families), a published experiment and a small genome."""
     from rich.console import Console
 
     from henderson.report.primer import run_demo
 
-    run_demo(Console(highlight=False))
+    run_demo(Console(highlight=False, emoji=False))
 
 
 def run(tokens: Sequence[str]) -> int:

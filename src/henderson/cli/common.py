@@ -80,7 +80,7 @@ class Reporter(logging.Handler):
         super().__init__(logging.INFO)
         self._log = log
         self._said: set[str] = set()
-        self.console: Console = Console(stderr=True, highlight=False, soft_wrap=True)
+        self.console: Console = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
 
     def line(self, text: str) -> None:
         """Say one thing."""

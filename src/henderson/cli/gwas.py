@@ -7,6 +7,8 @@ from importlib.util import find_spec
 from threading import Thread
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from henderson.association.null_models import NullModels, Related, Traits
 from henderson.association.rules import ScanRules
 from henderson.association.scan import results
@@ -28,6 +30,7 @@ from henderson.formula import has_random_terms
 from henderson.io.plink1 import open_plink1
 from henderson.io.relationship_files import read_grm
 from henderson.io.scan_files import scan_writer
+from henderson.io.scan_ssf import chromosome_codes
 
 if TYPE_CHECKING:
     from henderson.genotype import GenotypeSource
@@ -152,9 +155,10 @@ def _scan(
     n = int(group.people.size)
     prefixes = [f"{options.out}.{name}" for name in names]
     described = {**asdict(options), "people": n}
+    codes = chromosome_codes(np.unique(source.variants.chromosome).tolist())
     with ExitStack() as files:
         writers = [
-            files.enter_context(scan_writer(prefix, {**described, "trait": trait}))
+            files.enter_context(scan_writer(prefix, {**described, "trait": trait}, chromosomes=codes))
             for prefix, trait in zip(prefixes, traits, strict=True)
         ]
         progress = files.enter_context(report.bar("variants"))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from henderson.association.grm import grm
 from henderson.association.null_models import Related, Traits
+from henderson.association.rules import ScanRules
 from henderson.cli.common import Reporter, check_filters, check_folder, check_memory, limited_threads
 from henderson.cli.findings import heritability_line, plain
 from henderson.cli.runlog import RunLog
@@ -94,15 +95,14 @@ def run_h2(
             table, formulas = read_traits(
                 pheno, report, pheno_name=pheno_name, covar=covar, covar_name=covar_name
             )
-            if grm_path is not None:
-                G = read_grm(grm_path)
-            else:
-                assert bfile is not None
+            if bfile is not None:
                 source = open_plink1(bfile)
-                report.line(check_memory(3e8 + 5 * 8.0 * source.samples.n**2))
-                with report.bar("variants") as progress:
-                    G = grm(source, progress=progress)
-            traits = Traits(formulas, table, G.samples, Related.given(G))
+                samples, related = source.samples, Related.genomic(source, ScanRules())
+                report.line(check_memory(3e8 + 5 * 8.0 * samples.n**2))
+            else:
+                G = read_grm(str(grm_path))
+                samples, related = G.samples, Related.given(G)
+            traits = Traits(formulas, table, samples, related)
             rows = []
             for group in traits.groups():
                 for notice in group.notices:

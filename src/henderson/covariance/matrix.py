@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
+from henderson.errors import DataError
 from henderson.genotype.source import Samples
 
 
@@ -23,8 +25,47 @@ class RelationshipMatrix:
     n_variants : ndarray of float64, shape (n, n), float or None
         Number of variants that each element rests on, one number where it is the same for all, or None where
         it is not known.
+
+    Raises
+    ------
+    DataError
+        If the matrix is not square, or has not as many rows as there are people.
+
+    Examples
+    --------
+    >>> RelationshipMatrix.of([[1.0, 0.5], [0.5, 1.0]], ["ann", "bob"])
+    <RelationshipMatrix of 2 people>
     """
 
     matrix: NDArray[np.float64]
     samples: Samples
     n_variants: NDArray[np.float64] | float | None = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.samples, Samples):
+            raise DataError(
+                "the people of a relationship matrix must be Samples; with identifiers alone, use "
+                "RelationshipMatrix.of(matrix, iids)"
+            )
+        shape = np.shape(self.matrix)
+        if shape != (self.samples.n, self.samples.n):
+            raise DataError(
+                f"the relationship matrix names {self.samples.n} people, but its shape is {shape}"
+            )
+
+    def __repr__(self) -> str:
+        return f"<RelationshipMatrix of {self.samples.n} people>"
+
+    @classmethod
+    def of(cls, matrix: ArrayLike, iids: Sequence[str]) -> RelationshipMatrix:
+        """A matrix whose people are known by one identifier each.
+
+        Parameters
+        ----------
+        matrix : array_like of float, shape (n, n)
+            Relationships.
+        iids : sequence of str, n long
+            Individual identifiers of its rows.
+        """
+        names = np.array([str(iid) for iid in iids], dtype=np.str_)
+        return cls(np.asarray(matrix, dtype=np.float64), Samples(np.full(names.size, "0"), names))

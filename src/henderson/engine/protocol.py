@@ -162,7 +162,7 @@ class Engine(Protocol):
         """Matrix M such that theta = M phi and phi is free of the units of the random-effect designs."""
         ...
 
-    def start(self) -> Array:
+    def start(self, *, reml: bool) -> Array:
         """A theta to start from."""
         ...
 

@@ -156,7 +156,7 @@ def fit_design(
     kept = _full_rank(design)
     if like is None:
         engine = choose_engine(_model(design, kept, relationship or {}))
-        check_told_apart(engine)
+        check_told_apart(engine, reml=REML)
     else:
         engine = like.with_response(_response(design))
     fitted = solve(engine, reml=REML, start=start, control=control)

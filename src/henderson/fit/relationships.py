@@ -94,13 +94,14 @@ def match_relationship(given: Any, random: RandomDesign) -> DenseRelationship:
     return DenseRelationship(_symmetric(found, levels, random.group))
 
 
-def check_told_apart(engine: Engine) -> None:
-    """Refuse a relationship that is the same as none, such as the identity: V then is the same for any h2.
+def check_told_apart(engine: Engine, *, reml: bool) -> None:
+    """Refuse a relationship with which the criterion has no maximum, or none that means anything.
 
     Raises
     ------
     DataError
-        If all eigenvalues beside the fixed effects are alike.
+        If all eigenvalues beside the fixed effects are alike, as with the identity: V then is the same for
+        any h2. Or, for maximum likelihood, if K is zero along a fixed effect and nowhere else.
     """
     if not isinstance(engine, SpectralEngine):
         return
@@ -110,6 +111,16 @@ def check_told_apart(engine: Engine) -> None:
             f"the relationship matrix of '{engine.model.terms[0].label}' makes all {engine.model.n} people "
             "equally related beside the fixed effects, so that its variance cannot be told from the "
             "residual; it takes people of whom some are more closely related than others"
+        )
+    if reml or values[0] == 0.0:
+        return
+    spectrum = engine.spectrum
+    beside = spectrum.gram - spectrum.cross.T @ (spectrum.cross / values[:, None])
+    if np.linalg.eigvalsh(beside)[0] < ALIKE * values[-1]:
+        raise DataError(
+            f"the relationship matrix of '{engine.model.terms[0].label}' is zero along the fixed effects, as "
+            "the GRM of exactly these people is along the intercept; the likelihood then has no maximum: "
+            "use REML"
         )
 
 

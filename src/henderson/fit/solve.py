@@ -108,7 +108,7 @@ def solve(
     DataError
         If `start` has the wrong length or is not finite.
     """
-    theta = engine.start() if start is None else _checked_start(engine, start)
+    theta = engine.start(reml=reml) if start is None else _checked_start(engine, start)
     M = engine.preconditioner()
     objective = _Profiled(engine, M, reml)
     phi: Array = np.asarray(np.linalg.solve(M, theta))

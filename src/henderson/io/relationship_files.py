@@ -135,14 +135,11 @@ def _format(path: Path) -> Format | None:
 
 def _check(where: str, matrix: Floats, samples: Samples) -> None:
     """Refuse a matrix that does not belong to the people, or has elements that are no numbers."""
-    n = samples.n
-    if matrix.shape != (n, n):
-        raise DataError(f"{where}: the matrix has shape {matrix.shape}, but there are {n} people.")
     # A sum is finite unless an element is not (or it overflows): no n x n array of truth values is made.
     if np.isfinite(matrix.sum()):
         _check_symmetric(where, matrix)
         return
-    for row in range(n):
+    for row in range(samples.n):
         wrong = np.flatnonzero(~np.isfinite(matrix[row]))
         if wrong.size:
             column = int(wrong[0])
@@ -202,6 +199,8 @@ def _read_npz(path: Path) -> RelationshipMatrix:
     samples = Samples(content["fid"], content["iid"])
     if samples.fid.shape != samples.iid.shape:
         raise DataError(f"{path}: there are {samples.fid.size} FIDs but {samples.iid.size} IIDs.")
+    if matrix.shape != (samples.n, samples.n):
+        raise DataError(f"{path} names {samples.n} people, but its matrix has shape {matrix.shape}.")
     counts = content.get("n_variants")
     if counts is None:
         return RelationshipMatrix(matrix, samples, None)

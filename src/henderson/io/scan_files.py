@@ -15,7 +15,14 @@ from numpy.typing import NDArray
 
 from henderson import __version__
 from henderson.errors import DataError
-from henderson.io.scan_ssf import HUMAN_CHROMOSOMES, ssf_columns, ssf_header, ssf_metadata, ssf_rows
+from henderson.io.scan_ssf import (
+    HUMAN_CHROMOSOMES,
+    chromosome_codes,
+    ssf_columns,
+    ssf_header,
+    ssf_metadata,
+    ssf_rows,
+)
 from henderson.io.whole_files import PartialFile, whole_files, writing
 
 if TYPE_CHECKING:
@@ -93,7 +100,7 @@ def scan_writer(
 
 
 def write_gwas_ssf(
-    table: "pd.DataFrame", path: str | Path, *, chromosomes: Mapping[str, str] = HUMAN_CHROMOSOMES
+    table: "pd.DataFrame", path: str | Path, *, chromosomes: Mapping[str, str] | None = None
 ) -> None:
     """Write a scan's table as a GWAS-SSF file.
 
@@ -103,8 +110,9 @@ def write_gwas_ssf(
         One row per variant, with the mandatory columns of GWAS-SSF among its columns.
     path : str or Path
         Where to; compressed if the name ends in ``.gz``.
-    chromosomes : mapping of str to str
-        As for `scan_writer`.
+    chromosomes : mapping of str to str, optional
+        As for `scan_writer`; by default 23, 24 and 25 for X, Y and MT, unless there are other chromosomes
+        above 22.
 
     Raises
     ------
@@ -116,6 +124,8 @@ def write_gwas_ssf(
         ssf_columns([str(name) for name in table.columns])
     except KeyError as problem:
         raise DataError(f"{path}: {problem.args[0]}; give the table of a genome scan.") from None
+    if chromosomes is None:
+        chromosomes = chromosome_codes(map(str, table["chromosome"].unique()))
     rows = pa.Table.from_pandas(table, preserve_index=False)
     rows = rows.cast(pa.schema([(field.name, _arrow_type(field.type)) for field in rows.schema]))
     with whole_files(path) as [file]:

@@ -14,7 +14,7 @@ The choices that the standard (version 1.1) leaves open, or that are stricter th
 
 import datetime
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -32,9 +32,22 @@ MANDATORY = (
 )
 #: The standard's numbers for human chromosomes that are not numbers.
 HUMAN_CHROMOSOMES: Mapping[str, str] = {"X": "23", "Y": "24", "MT": "25", "M": "25"}
+_LAST_AUTOSOME = 22
 _MISSING = "#NA"
 _SMALLEST = 1e-300  # below it a double loses digits, then underflows
 _UNKNOWN = ("genome_assembly", "trait_description", "genotyping_technology", "samples")
+
+
+def chromosome_codes(names: Iterable[str]) -> Mapping[str, str]:
+    """The numbers of X, Y and MT; none where chromosomes above 22 show that these are not human.
+
+    Examples
+    --------
+    >>> chromosome_codes(["1", "22", "X"])["X"], chromosome_codes(["29", "X"])
+    ('23', {})
+    """
+    numbers = (int(name) for name in set(names) if name.isdecimal())
+    return {} if any(number > _LAST_AUTOSOME for number in numbers) else HUMAN_CHROMOSOMES
 
 
 def ssf_columns(names: list[str]) -> list[str]:

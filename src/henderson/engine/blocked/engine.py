@@ -137,7 +137,7 @@ class BlockedEngine:
             M[part, part] = term.covariance.preconditioner(scale)
         return M
 
-    def start(self) -> Array:
+    def start(self, *, reml: bool) -> Array:
         """Theta of the variance components by the method of moments."""
         plan, system = self._designs.plan, self._system
         S = moment_start(plan, system.random, system.columns, system.gram[-1, -1], system.n - system.p)

@@ -181,7 +181,6 @@ def search(
     nu: float,
     reml: bool,
     zero: bool,
-    upper: bool,
     log_ratio: Array,
     minimum: Array,
     where: Array,
@@ -189,8 +188,8 @@ def search(
     """Global minimum of each variant's criterion over log lambda.
 
     ``values`` (b, T) at the ``nodes`` locate the local minima; each is refined by Newton's method inside the
-    interval between its neighbours, and the best is kept. With ``zero``, lambda = 0 is a candidate in place
-    of the lower end; without ``upper``, the upper end is one only if the criterion falls all the way to it.
+    interval between its neighbours, and the best is kept, both ends among them. With ``zero``, lambda = 0
+    stands in place of the lower end.
     """
     b, n_nodes = values.shape
     q = _order(shared.shape[0]) + (1 if own.shape[1] > 0 else 0)
@@ -200,9 +199,8 @@ def search(
     once = bool(np.all(counts == 1.0))
     for v in range(b):
         best, best_t, best_where = np.inf, -np.inf, AT_ZERO
-        at_zero, rises = np.inf, False
         if zero:
-            at_zero, _, _ = _criterion(
+            best, _, _ = _criterion(
                 -np.inf, d, counts, shared, own[v], extra, span, nu, reml, w, M, once, True
             )
         for j in range(n_nodes):
@@ -225,8 +223,7 @@ def search(
                 t = 0.5 * (lo + hi)
             elif left + right > 2.0 * f:
                 t += 0.5 * (left - right) / (left - 2.0 * f + right) * (hi - lo) * 0.5
-            if (place == AT_LOWER and zero) or (place == AT_UPPER and not upper):
-                rises = rises or place == AT_LOWER
+            if place == AT_LOWER and zero:
                 continue
             if place == INTERIOR:
                 for _ in range(60):
@@ -249,12 +246,6 @@ def search(
                 t = nodes[j]
             if f < best:
                 best, best_t, best_where = f, t, place
-        if zero and at_zero <= best and (rises or best < np.inf):
-            best, best_t, best_where = at_zero, -np.inf, AT_ZERO
-        elif best == np.inf:
-            t = nodes[n_nodes - 1]
-            best, _, _ = _criterion(t, d, counts, shared, own[v], extra, span, nu, reml, w, M, once, True)
-            best_t, best_where = t, AT_UPPER
         log_ratio[v], minimum[v], where[v] = best_t, best, best_where
 
 

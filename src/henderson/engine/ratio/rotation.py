@@ -104,7 +104,7 @@ class GroupRotation:
     """K = ZZ' of one grouping factor: group sums are the rotation; groups of one size share an eigenvalue.
 
     The mean of a group of size m, times sqrt(m), belongs to the eigenvalue m; what varies within groups to
-    the eigenvalue 0. Nothing larger than (b, groups) is made.
+    the eigenvalue 0. Nothing of n x n is made.
 
     Parameters
     ----------

@@ -14,6 +14,8 @@ Array = NDArray[np.float64]
 Places = NDArray[np.int8]
 #: Where an optimum lies: these are the codes of `kernel.search`.
 INTERIOR, AT_ZERO, AT_LOWER, AT_UPPER = range(4)
+#: A likelihood that varies less than this over the whole range of lambda does not vary.
+FLAT = 1e-7
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +29,9 @@ class Range:
     zero : bool
         Whether lambda = 0 is a candidate, in place of the lower end.
     unbounded : bool
-        Whether the upper end competes with local maxima even where the likelihood grows without bound towards
-        it, as the likelihood of a K that is singular along the fixed effects does.
+        Whether maximum likelihood counts every record, as GEMMA has it, also where K is zero along fixed
+        effects: the likelihood then grows without bound as lambda does. Otherwise it is that of the contrasts
+        in which K is not zero, which has a maximum.
     n_nodes : int
         Nodes at which each likelihood is evaluated to locate its maxima. A sum of 1 / (1 + lambda d) is
         analytic in a strip of half-width pi around the real log lambda: it has no narrower features.
@@ -53,11 +56,14 @@ class RatioOptima:
         -2 log likelihood there, less constants.
     where : ndarray of int8, shape (b,)
         `INTERIOR`, `AT_ZERO`, `AT_LOWER` or `AT_UPPER`.
+    flat : ndarray of bool, shape (b,)
+        Whether the likelihood is the same for every lambda, which then is no estimate of anything.
     """
 
     ratio: Array
     minimum: Array
     where: Places
+    flat: NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -111,10 +117,16 @@ class VariantModel:
         self._extra = _chebyshev(rotation, within)
         extra = np.polynomial.chebyshev.chebval(np.linspace(-1.0, 1.0, within.n_nodes), self._extra[0])
         logdet = rotation.counts @ np.log1p(np.multiply.outer(rotation.values, ratio))
+        self.idle = self._idle()
         self._logdet = {True: logdet, False: logdet + extra}
         self.null_reml, self.null_ml = self._optima(np.empty((1, 0, rotation.values.size)))
 
     # -- the model without a variant -------------------------------------------------------------------
+
+    @property
+    def n_ml(self) -> int:
+        """Records that maximum likelihood counts; see `Range`."""
+        return self._nu(False, False)
 
     @property
     def squares(self) -> float:
@@ -127,8 +139,8 @@ class VariantModel:
         return float(self._loglik(self.null_ml.minimum)[0])
 
     def _loglik(self, minimum: Array) -> Array:
-        n = self._rotation.n
-        return np.asarray(-0.5 * (minimum + n * (1.0 + log(2.0 * pi / n))))
+        nu = self.n_ml
+        return np.asarray(-0.5 * (minimum + nu * (1.0 + log(2.0 * pi / nu))))
 
     # -- with variants ---------------------------------------------------------------------------------
 
@@ -182,15 +194,16 @@ class VariantModel:
             float(self._nu(reml, width > 0)),
             reml,
             self._range.zero,
-            reml or self._range.unbounded or self._grows(),
             log_ratio,
             minimum,
             where,
         )
-        return RatioOptima(np.exp(log_ratio), minimum, where)
+        with np.errstate(invalid="ignore"):
+            flat = np.ptp(at_nodes, axis=1) < FLAT
+        return RatioOptima(np.exp(log_ratio), minimum, where, flat)
 
     def _nu(self, reml: bool, has_x: bool) -> int:
-        return self._rotation.n - (self._rotation.n_fixed + has_x if reml else 0)
+        return self._rotation.n - (self._rotation.n_fixed + has_x if reml else self.idle)
 
     def _at_nodes(self, products: Array) -> tuple[Array, Array]:
         """-2 log likelihood less constants (REML, ML) of each variant at each node, each (b, n_nodes)."""
@@ -219,11 +232,18 @@ class VariantModel:
         shape = (b, self._nodes.size)
         return np.broadcast_to(reml, shape).copy(), np.broadcast_to(ml, shape).copy()
 
-    def _grows(self) -> bool:
-        """Whether log|V| grows along every fixed effect at the upper end, so that the likelihood falls."""
-        lost = self._rotation.n - self._rotation.counts.sum()
-        growth = float(np.polynomial.chebyshev.chebval(1.0, self._extra[1]))
-        return bool(lost == 0 or growth > lost - 0.5)
+    def _idle(self) -> int:
+        """Fixed effects along which K is zero, where it is zero along nothing else.
+
+        log|V| does not grow with lambda along these, while y'Py falls in all directions: counting them among
+        the records, maximum likelihood has no maximum.
+        """
+        rotation = self._rotation
+        lost = rotation.n - rotation.counts.sum()
+        if self._range.unbounded or lost == 0 or rotation.values[0] == 0.0:
+            return 0
+        growth = np.polynomial.chebyshev.chebval(1.0, self._extra[1])
+        return round(float(lost - growth))
 
 
 def _chebyshev(rotation: Rotation, within: Range) -> Array:
@@ -264,7 +284,6 @@ def load_kernels() -> None:
         products,
         none,
         1.0,
-        True,
         True,
         True,
         empty,

@@ -128,19 +128,14 @@ class SpectralEngine:
         """Matrix M with theta = M phi, phi free of the units of z and G; shape (n_theta, n_theta)."""
         return self._term.covariance.preconditioner(np.array([[self._scale]]))
 
-    def start(self) -> Array:
-        """The theta of the best restricted likelihood on a grid.
+    def start(self, *, reml: bool) -> Array:
+        """The theta of the best criterion on a grid.
 
         The likelihood may have several peaks in lambda, of which a search from anywhere finds the nearest.
         """
-        nu = self.model.n - self.model.p
-        d, square = self._spectrum.values, self._eta**2
         ratios = np.logspace(-5.0, 5.0, 41) / self._scale**2
-        values = [
-            np.log1p(ratio * d).sum() + nu * np.log((square / (1.0 + ratio * d)).sum()) for ratio in ratios
-        ]
-        best = float(np.sqrt(ratios[int(np.argmin(values))]))
-        return self._term.covariance.nearest(np.array([[best]]))
+        thetas = [self._term.covariance.nearest(np.array([[np.sqrt(ratio)]])) for ratio in ratios]
+        return min(thetas, key=lambda theta: self.criterion(theta).profiled(reml))
 
     # -- one theta -------------------------------------------------------------------------------------
 
