@@ -384,3 +384,46 @@ def test_two_people_are_too_few_for_a_variant(gwas, cohort):
 
     assert "not analysed: two: " in err
     assert not [name for name in names(cohort, "out") if "two" in name]
+
+
+def test_families_of_the_identifiers_as_groups(gwas):
+    """Twenty families of six, by the FID of the phenotype file."""
+    pheno, fam = (
+        pd.read_csv(f, sep="\t", header=h, dtype=str) for f, h in (("pheno.txt", 0), ("small.fam", None))
+    )
+    number = fam[1].str.removeprefix("i").astype(int)
+    fam[0] = "fam" + (number // 6).astype(str)
+    fam.to_csv("small.fam", sep="\t", index=False, header=False)
+    pheno["FID"] = "fam" + (pheno["IID"].str.removeprefix("i").astype(int) // 6).astype(str)
+    write_table(pheno, "pheno.txt")
+    gwas("--formula", "height ~ (1 | FID)")
+    expected = hd.scan("height ~ (1 | FID)", people().astype({"height": float}), "small").table
+    assert "FID_variance" in expected
+    same(table(), expected)
+
+
+def test_minus_nine_in_covariates_is_reported(gwas):
+    covar = pd.read_csv("covar.txt", sep="\t")
+    covar.loc[:4, "age"] = -9
+    write_table(covar, "covar.txt")
+    err = gwas("--pheno-name", "height", "--covar", "covar.txt", "--covar-name", "age")
+    assert "age: 5 values of -9 are used as numbers; write NA where it is missing" in err
+
+
+def test_traits_and_covariates_in_one_file(gwas):
+    both = pd.read_csv("pheno.txt", sep="\t").merge(pd.read_csv("covar.txt", sep="\t"), on=["FID", "IID"])
+    write_table(both, "pheno.txt")
+    gwas("--pheno-name", "height", "--covar", "pheno.txt", "--covar-name", "age")
+    same(table(), hd.scan("height ~ age", people(), "small", relationship="grm").table, rtol=1e-7)
+
+
+@pytest.mark.parametrize(("others", "written"), [("1", "23"), ("29", "X")])
+def test_x_is_23_in_humans_only(gwas, others, written):
+    bim = pd.read_csv("small.bim", sep="\t", header=None, dtype=str)
+    bim[0] = [others] * (M - 10) + ["X"] * 10
+    bim.to_csv("small.bim", sep="\t", header=False, index=False)
+    gwas("--pheno-name", "height")
+    with gzip.open("out.height.tsv.gz", "rt") as file:
+        text = pd.read_csv(file, sep="\t", dtype=str)
+    assert text["chromosome"].iloc[-1] == written
+    assert table()["chromosome"].iloc[-1] == "X"
