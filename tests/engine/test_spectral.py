@@ -136,12 +136,13 @@ def test_rounding_of_a_singular_relationship_does_not_take_over_the_fixed_effect
     assert np.abs(b / a - 1.0).max() < 5.0
 
 
-def test_the_start_is_the_best_of_a_dense_grid():
+@pytest.mark.parametrize("reml", [True, False])
+def test_the_start_is_the_best_of_a_dense_grid(reml):
     engine = SpectralEngine(related_model(0, n=40))
-    best = engine.criterion(engine.start(reml=True)).profiled(reml=True)
+    best = engine.criterion(engine.start(reml=reml)).profiled(reml=reml)
     for theta in np.logspace(-2.4, 2.4, 50):
         # within what the coarser grid can miss
-        assert best < engine.criterion(np.array([theta])).profiled(reml=True) + 0.5
+        assert best < engine.criterion(np.array([theta])).profiled(reml=reml) + 0.5
 
 
 @pytest.mark.parametrize("unit", [1e-6, 40.0])

@@ -65,6 +65,13 @@ def test_without_header(tmp_path):
     assert one.columns["phenotype"].tolist() == ["M", "F"]
 
 
+def test_a_name_with_blanks_between_tabs(tmp_path):
+    table = read_phenotypes(written(tmp_path, "FID\tIID\tear height (cm)\nf\ta\t1.5\nf\tb\tNA\n"))
+
+    assert list(table.columns) == ["ear height (cm)"]
+    assert table.columns["ear height (cm)"].tolist()[0] == 1.5
+
+
 def test_fam(tmp_path):
     table = read_phenotypes(written(tmp_path, "f a 0 0 1 2.5\nf b 0 0 2 -9\n", "x.fam"))
 

@@ -165,7 +165,7 @@ class Traits:
         for k, alike in enumerate(groups):
             first = self._designs[alike[0]]
             people = self._matched.rows_in_genotypes[first.rows]
-            names = ", ".join(_plain(self._designs[formula].spec.response) for formula in alike)
+            names = ", ".join(plain(self._designs[formula].spec.response) for formula in alike)
             logger.info(f"{people.size:,} people analysed for {names}")
             relationship = self._relationship(people, first.rows)
             if k == len(groups) - 1:
@@ -181,7 +181,7 @@ class Traits:
                 except HendersonError as problem:
                     self.failed.append((formula, problem))
             if fits:
-                traits = tuple(_plain(self._designs[formula].spec.response) for formula in fits)
+                traits = tuple(plain(self._designs[formula].spec.response) for formula in fits)
                 yield NullModels(people, traits, tuple(fits.values()), (*self._notices, *first.notices))
 
     def _check_room(self, fit: LmerResult) -> None:
@@ -215,7 +215,7 @@ def person_labels(samples: Samples) -> NDArray[np.object_]:
     return np.array([f"{f}:{i}" for f, i in zip(samples.fid, samples.iid, strict=True)], dtype=object)
 
 
-def _plain(response: str) -> str:
+def plain(response: str) -> str:
     """A trait's name without the backticks that a formula needs."""
     return response[1:-1] if response.startswith("`") and response.count("`") == 2 else response
 

@@ -24,24 +24,13 @@ from henderson.engine.ratio.variants import load_kernels
 from henderson.errors import DataError
 from henderson.genotype import GenotypeSource
 from henderson.genotype.blocks import VariantBlock, block_size, blocks, impute
+from henderson.io.scan_ssf import MANDATORY
 
 Array = NDArray[np.float64]
 logger = logging.getLogger("henderson")
 EXPLAINED = "follows from the covariates"
-#: GWAS-SSF's columns in its order (Hayhurst et al. 2022); what a scan knows besides comes after them.
-FIRST = (
-    "chromosome",
-    "base_pair_location",
-    "effect_allele",
-    "other_allele",
-    "beta",
-    "standard_error",
-    "effect_allele_frequency",
-    "p_value",
-    "neg_log_10_p_value",
-    "rsid",
-    "n",
-)
+#: GWAS-SSF's columns in its order; what a scan knows besides comes after them.
+FIRST = (*MANDATORY, "neg_log_10_p_value", "rsid", "n")
 
 
 def scan(

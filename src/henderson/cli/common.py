@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from henderson.cli.findings import plain
+from henderson.association.null_models import plain
 from henderson.cli.runlog import RunLog
 from henderson.errors import DataError, HendersonError
 

@@ -23,11 +23,6 @@ NEEDED = (
 _SHOWN = 5
 
 
-def plain(trait: str) -> str:
-    """A trait's name without the backticks that a formula needs."""
-    return trait.removeprefix("`").removesuffix("`") if trait.count("`") == 2 else trait
-
-
 def null_lines(fit: LmerResult) -> list[str]:
     """The model without a variant in two lines, then what there is to note."""
     if any(term.group == "iid" for term in fit.varcorr) and len(fit.varcorr) == 1:

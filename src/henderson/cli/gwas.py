@@ -21,7 +21,7 @@ from henderson.cli.common import (
     give_back_memory,
     limited_threads,
 )
-from henderson.cli.findings import NEEDED, null_lines, plain, scan_lines
+from henderson.cli.findings import NEEDED, null_lines, scan_lines
 from henderson.cli.runlog import RunLog
 from henderson.cli.traits import check_names, read_traits
 from henderson.engine.ratio.variants import load_kernels
@@ -146,7 +146,7 @@ def _scan(
     """Scan the traits that share people and covariates, block by block, each into files of its own."""
     for notice in group.notices:
         report.once(notice)
-    traits = [plain(trait) for trait in group.traits]
+    traits = group.traits
     for trait, fit in zip(traits, group.fits, strict=True):
         for line in null_lines(fit):
             if line not in group.notices:
@@ -191,7 +191,7 @@ def _conclude(trait: str, prefix: str, n_people: int, *, plots: bool, report: Re
 
 def _file_name(trait: str, taken: set[str]) -> str:
     """The trait in the names of its files, unlike those taken, also where upper and lower case are alike."""
-    name = "".join(c if c.isalnum() or c in "-_." else "_" for c in plain(trait))
+    name = "".join(c if c.isalnum() or c in "-_." else "_" for c in trait)
     unique, count = name, 1
     while unique.casefold() in taken:
         count += 1

@@ -9,7 +9,7 @@ from henderson.association.grm import grm
 from henderson.association.null_models import Related, Traits
 from henderson.association.rules import ScanRules
 from henderson.cli.common import Reporter, check_filters, check_folder, check_memory, limited_threads
-from henderson.cli.findings import heritability_line, plain
+from henderson.cli.findings import heritability_line
 from henderson.cli.runlog import RunLog
 from henderson.cli.traits import check_names, read_traits
 from henderson.errors import DataError
@@ -107,7 +107,7 @@ def run_h2(
             for group in traits.groups():
                 for notice in group.notices:
                     report.once(notice)
-                for trait, fit in zip(map(plain, group.traits), group.fits, strict=True):
+                for trait, fit in zip(group.traits, group.fits, strict=True):
                     found = fit.heritability()
                     rows.append(_row(trait, found))
                     report.line(f"{trait}: {heritability_line(found)}; {found.n:,} people")

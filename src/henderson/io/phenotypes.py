@@ -217,17 +217,21 @@ def _fields(path: Path, text: str) -> tuple[pd.DataFrame, NDArray[np.intp]]:
 def _separator(rows: list[str]) -> tuple[str, NDArray[np.intp]]:
     """What stands between columns, and the number of fields of every row.
 
-    Tabs count as such if every row has as many, so that a field may be empty; else they are white space,
-    since programs write files with tabs in the first line and blanks below.
+    Tabs count as such if every row has as many, so that a field may be empty and a name may have blanks; else
+    they are white space, since programs write files with tabs in the first line and blanks below.
     """
     if "," in rows[0]:
         if any('"' in row for row in rows):
             return ",", np.array([len(fields) for fields in csv.reader(rows)], dtype=np.intp)
         return ",", np.array([row.count(",") + 1 for row in rows], dtype=np.intp)
     tabs = np.array([row.count("\t") + 1 for row in rows], dtype=np.intp)
-    if tabs[0] > 1 and (tabs == tabs[0]).all() and " " not in rows[0].strip():
-        return "\t", tabs
     blanks = np.array([len(row.split()) for row in rows], dtype=np.intp)
+    if (
+        tabs[0] > 1
+        and (tabs == tabs[0]).all()
+        and (" " not in rows[0].strip() or (blanks != blanks[0]).any())
+    ):
+        return "\t", tabs
     # a ragged file of tabs is best described by its tabs
     return ("\t", tabs) if tabs[0] > 1 and tabs[0] == blanks[0] and (tabs > 1).all() else (r"\s+", blanks)
 
