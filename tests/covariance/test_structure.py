@@ -1,39 +1,146 @@
-"""Covariance structures: derivatives, coordinates free of units, canonical signs, lme4's names."""
+"""Covariance structures: derivatives, free coordinates, canonical signs, lme4's names."""
 
 import numpy as np
 import pytest
 
-from henderson.covariance import Unstructured
+from engine.dense import covariance_matrix
+from henderson.covariance import (
+    Autoregressive,
+    ByUnit,
+    CompoundSymmetric,
+    Coordinates,
+    Diagonal,
+    Unstructured,
+)
+from henderson.covariance.coordinates import Between, Squared, Straight
+
+STEP = 1e-30
+STRUCTURES = [
+    Unstructured(1),
+    Unstructured(2),
+    Unstructured(4),
+    *(
+        kind(q, homogeneous=homogeneous)
+        for kind in (Diagonal, CompoundSymmetric, Autoregressive)
+        for q in (2, 3, 5)
+        for homogeneous in (False, True)
+    ),
+]
 
 
-@pytest.mark.parametrize("q", [1, 2, 4])
-class TestUnstructured:
-    def theta(self, q):
-        return np.random.default_rng(q).normal(size=q * (q + 1) // 2)
+def theta_of(S, seed=0):
+    rng = np.random.default_rng(seed)
+    if isinstance(S, Unstructured):
+        return rng.normal(size=S.n_theta)
+    theta = rng.uniform(0.3, 2.0, S.n_theta)
+    if not isinstance(S, Diagonal):
+        low, high = S.bounds
+        theta[-1] = rng.uniform(0.9 * low, 0.9 * high)
+    return theta
 
-    def test_derivatives(self, q):
-        S, theta = Unstructured(q), self.theta(q)
-        first, second = S.factor_derivatives(theta)
+
+@pytest.mark.parametrize("S", STRUCTURES, ids=str)
+class TestEveryStructure:
+    def test_factor_is_lower_triangular_with_product_s(self, S):
+        for seed in range(5):
+            theta = theta_of(S, seed)
+            T = S.factor(theta)
+            assert not np.triu(T, 1).any()
+            np.testing.assert_allclose(T @ T.T, covariance_matrix(S, theta), atol=1e-12)
+
+    def test_derivatives_against_complex_step(self, S):
+        theta = theta_of(S)
+        first, second = S.derivatives(theta)
         for k, e in enumerate(np.eye(theta.size)):
-            np.testing.assert_allclose(first[k], S.factor(theta + e) - S.factor(theta), atol=1e-12)
-        assert not second.any()
+            expected = covariance_matrix(S, theta + 1j * STEP * e).imag / STEP
+            np.testing.assert_allclose(first[k], expected, atol=1e-12)
+            h = 1e-6
+            change = (S.derivatives(theta + h * e)[0] - S.derivatives(theta - h * e)[0]) / (2 * h)
+            np.testing.assert_allclose(second[k], change, atol=1e-7)
 
-    def test_preconditioner_undoes_the_scale(self, q):
-        S, phi = Unstructured(q), self.theta(q)
-        P = np.tril(np.random.default_rng(9).normal(size=(q, q))) + 3 * np.eye(q)
-        np.testing.assert_allclose(P @ S.factor(S.preconditioner(P) @ phi), S.factor(phi), atol=1e-12)
+    def test_nearest_is_the_inverse_of_factor(self, S):
+        theta = S.canonical(theta_of(S))
+        if not isinstance(S, Unstructured | Diagonal):
+            low, high = S.bounds
+            theta[-1] = 0.5 * low if theta[-1] < 0 else 0.5 * high
+        np.testing.assert_allclose(S.nearest(S.factor(theta)), theta, atol=1e-12)
 
-    def test_nearest_is_the_inverse_of_factor(self, q):
-        S, theta = Unstructured(q), self.theta(q)
-        np.testing.assert_array_equal(S.nearest(S.factor(theta)), theta)
+    def test_canonical_keeps_the_covariance(self, S):
+        theta = theta_of(S)
+        T, same = S.factor(theta), S.factor(S.canonical(theta))
+        np.testing.assert_allclose(same @ same.T, T @ T.T, atol=1e-12)
+        assert (np.diag(same) >= 0).all()
 
-    def test_canonical_keeps_the_covariance(self, q):
-        S, theta = Unstructured(q), self.theta(q)
-        T, flipped = S.factor(theta), S.factor(S.canonical(theta))
-        np.testing.assert_allclose(flipped @ flipped.T, T @ T.T, atol=1e-12)
-        assert (np.diag(flipped) >= 0).all()
+    def test_coordinates_lead_there_and_back(self, S):
+        P = np.tril(np.random.default_rng(9).normal(size=(S.q, S.q))) + 3 * np.eye(S.q)
+        coordinates, theta = S.coordinates(P), theta_of(S)
+        np.testing.assert_allclose(coordinates.theta(coordinates.phi(theta)), theta, atol=1e-12)
+
+    def test_the_edges_are_where_s_is_singular(self, S):
+        coordinates = S.coordinates(np.eye(S.q))
+        phi = coordinates.phi(theta_of(S))
+        for i, link in enumerate(coordinates.links):
+            for edge in link.edges:
+                at_edge = phi.copy()
+                at_edge[i] = edge
+                T = S.factor(coordinates.theta(at_edge))
+                assert np.abs(np.diag(T)).min() == pytest.approx(0.0, abs=1e-7)
+                assert np.linalg.eigvalsh(T @ T.T)[0] == pytest.approx(0.0, abs=1e-7)
+
+
+@pytest.mark.parametrize("S", [s for s in STRUCTURES if not isinstance(s, Unstructured | Diagonal)], ids=str)
+def test_the_bounds_of_a_correlation_are_reached(S):
+    theta = theta_of(S)
+    for bound in S.bounds:
+        theta[-1] = bound
+        T = S.factor(theta)
+        np.testing.assert_allclose(T @ T.T, covariance_matrix(S, theta), atol=1e-7)
+        assert np.linalg.eigvalsh(T @ T.T)[0] == pytest.approx(0.0, abs=1e-10)
+
+
+def test_unstructured_coordinates_undo_the_scale():
+    S, phi = Unstructured(3), np.random.default_rng(1).normal(size=6)
+    P = np.tril(np.random.default_rng(9).normal(size=(3, 3))) + 3 * np.eye(3)
+    np.testing.assert_allclose(P @ S.factor(S.coordinates(P).theta(phi)), S.factor(phi), atol=1e-12)
+
+
+def test_chain_rule_of_the_coordinates():
+    c = Coordinates(
+        np.array([[2.0, 0.0, 0.0], [0.5, 1.0, 0.0], [0.0, 0.0, 3.0]]),
+        (Straight(), Squared(), Between(-0.5, 1)),
+    )
+    phi, g, H = np.array([0.3, -0.7, 0.2]), np.array([1.0, -2.0, 0.5]), np.diag([1.0, 2.0, 3.0])
+    at = c.theta(phi)
+
+    def f(x):
+        move = c.theta(x) - at
+        return g @ move + 0.5 * move @ H @ move
+
+    h = 1e-4
+    steps = h * np.eye(3)
+    slope = [(f(phi + e) - f(phi - e)) / (2 * h) for e in steps]
+    np.testing.assert_allclose(c.jacobian(phi).T @ g, slope, atol=1e-6)
+    bend = [
+        [(f(phi + a + b) - f(phi + a - b) - f(phi - a + b) + f(phi - a - b)) / (4 * h * h) for b in steps]
+        for a in steps
+    ]
+    np.testing.assert_allclose(c.hessian(phi, g, H), bend, atol=1e-5)
 
 
 def test_names_as_lme4_writes_them():
     names = Unstructured(3).theta_names(("(Intercept)", "x", "z"))
     assert names == ("(Intercept)", "x.(Intercept)", "z.(Intercept)", "x", "z.x", "z")
+    assert CompoundSymmetric(2).theta_names(("a", "b")) == ("a", "b", "rho")
+    assert Autoregressive(3).theta_names(("t1", "t2", "t3")) == ("t1", "rho")
+    assert Diagonal(2).theta_names(("a", "b")) == ("a", "b")
+
+
+@pytest.mark.parametrize(
+    "S", [Unstructured(3), Diagonal(3), CompoundSymmetric(3), Autoregressive(3)], ids=str
+)
+def test_a_residual_starts_at_the_identity_and_is_relative_to_its_first_position(S):
+    R = ByUnit("us(t | g)", np.array([0, 0, 1]), np.array([0, 1, 2]), 2, S)
+    np.testing.assert_allclose(R.matrix(R.start()), np.eye(3))
+    theta = R.coordinates().theta(np.full(R.n_theta, 0.4))
+    assert R.matrix(theta)[0, 0] == 1.0
+    assert R.n_theta == S.n_theta - 1

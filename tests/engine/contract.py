@@ -3,7 +3,17 @@
 import numpy as np
 import pytest
 
-from engine.dense import Dense, at_theta, random_model, random_theta, relative_covariances, stacked_z
+from engine.dense import (
+    Dense,
+    at_theta,
+    inward,
+    random_model,
+    random_theta,
+    relative_covariances,
+    residual_matrix,
+    stacked_z,
+)
+from henderson.covariance import Homogeneous
 
 STEP = 1e-30
 
@@ -18,9 +28,38 @@ def complex_gradient(function, x):
     return np.array([function(x + 1j * STEP * e).imag / STEP for e in np.eye(x.size)])
 
 
+def triangle(q):
+    """Elements of a lower triangle, column by column."""
+    return [(i, j) for j in range(q) for i in range(j, q)]
+
+
+def differences(gradient, x, sign, h=1e-5):
+    """Derivatives of a gradient, one-sided and of third order: a parameter may be at its bound."""
+    rows = []
+    for s, e in zip(h * sign, np.eye(x.size), strict=True):
+        f0, f1, f2, f3 = (gradient(x + k * s * e) for k in range(4))
+        rows.append((-11 * f0 + 18 * f1 - 9 * f2 + 2 * f3) / (6 * s))
+    return np.array(rows)
+
+
 def linear_elements(model):
-    """(term, i, j) of each linear parameter: lower triangles column by column."""
-    return [(k, i, j) for k, t in enumerate(model.terms) for j in range(t.q) for i in range(j, t.q)]
+    """(term, i, j) of each linear parameter of the terms: lower triangles column by column."""
+    return [(k, i, j) for k, t in enumerate(model.terms) for i, j in triangle(t.q)]
+
+
+def unit_matrix(q, i, j):
+    E = np.zeros((q, q))
+    E[i, j] = E[j, i] = 1.0
+    return E
+
+
+def residual_derivatives(model):
+    """dV / d element of sigma^2 R_0 for every element but the first, and for the first at the end."""
+    size = 1 if isinstance(model.residual, Homogeneous) else model.residual.covariance.q
+    root = np.ones(model.n) if model.weights is None else 1.0 / np.sqrt(model.weights)
+    first, *others = (unit_matrix(size, i, j) for i, j in triangle(size))
+    matrices = [residual_matrix(model, None if size == 1 else E) for E in (*others, first)]
+    return [root[:, None] * R * root for R in matrices]
 
 
 class EngineContract:
@@ -73,26 +112,19 @@ class EngineContract:
     def test_hessian_against_differences(self, singular):
         for model, engine, theta in self.cases(singular):
             for reml in (False, True):
-                h = 1e-5
-                expected = np.array(
-                    [
-                        (
-                            engine.criterion(theta + h * e).profiled_gradient(reml)
-                            - engine.criterion(theta - h * e).profiled_gradient(reml)
-                        )
-                        / (2 * h)
-                        for e in np.eye(theta.size)
-                    ]
+                expected = differences(
+                    lambda t, e=engine, r=reml: e.criterion(t).profiled_gradient(r),
+                    theta,
+                    inward(model, theta),
                 )
                 close(engine.profiled_hessian(theta, reml=reml, kind="observed"), expected, rel=1e-6)
-            del model
 
     def test_covariance_gradient(self, singular):
         for model, engine, theta in self.cases(singular):
             S = relative_covariances(model, theta)
             found = engine.covariance_gradient(theta, reml=True)
             for k, i, j in linear_elements(model):
-                moved = [s.astype(complex) for s in S]
+                moved = [None if s is None else s.astype(complex) for s in S]
                 moved[k][i, j] += 1j * STEP
                 if i != j:
                     moved[k][j, i] += 1j * STEP
@@ -107,13 +139,13 @@ class EngineContract:
     def check_information(self, model, engine, theta, reml):
         dense = at_theta(model, theta)
         s = dense.sigma2(reml)
-        # absolute linear parameters: V_a = sum tau_k E_k + sigma^2 R
+        # absolute linear parameters, in which V is a sum of fixed matrices
         derivatives = []
         for k, i, j in linear_elements(model):
-            E = [np.zeros_like(S) for S in dense.S]
+            E = [np.zeros_like(S) for S in dense.S[:-1]]
             E[k][i, j] = E[k][j, i] = 1.0
-            derivatives.append(Dense(model, E).V - dense.R)
-        derivatives.append(dense.R)
+            derivatives.append(Dense(model, [*E, dense.S[-1]]).V - dense.R)
+        derivatives += residual_derivatives(model)
         P, Q = dense.P / s, (dense.P if reml else dense.Vi) / s
         y = model.y
         trace = np.array([[np.trace(Q @ A @ Q @ B) for B in derivatives] for A in derivatives])
@@ -122,17 +154,10 @@ class EngineContract:
         close(engine.information(theta, reml=reml, kind="average").linear, 0.5 * score)
         close(engine.information(theta, reml=reml, kind="observed").linear, score - 0.5 * trace)
         # observed in (theta, sigma^2): differences of the exact gradient
-        x = np.append(theta, s)
-        h = 1e-6
-        expected = np.array(
-            [
-                (
-                    engine.criterion((x + d)[:-1]).unprofiled_gradient((x + d)[-1], reml)
-                    - engine.criterion((x - d)[:-1]).unprofiled_gradient((x - d)[-1], reml)
-                )
-                / (4 * h)
-                for d in h * np.eye(x.size)
-            ]
+        expected = 0.5 * differences(
+            lambda x: engine.criterion(x[:-1]).unprofiled_gradient(x[-1], reml),
+            np.append(theta, s),
+            np.append(inward(model, theta), 1.0),
         )
         close(engine.information(theta, reml=reml, kind="observed").theta_sigma2, expected, rel=1e-5)
 
@@ -155,8 +180,9 @@ class EngineContract:
                         own = slice(at, at + term.q)
                         close(t.cond_var[level], cov[own, own])
                         at += term.q
-                close(found.fitted, model.X @ beta + dense.Z @ b)
-                residual = model.y - found.fitted
+                fitted = model.mean(found.beta, [t.b for t in found.terms])
+                close(fitted, model.X @ beta + dense.Z @ b)
+                residual = model.y - fitted
                 assert found.wrss == pytest.approx(residual @ np.linalg.inv(dense.R) @ residual, rel=1e-7)
                 assert found.wrss + found.ussq == pytest.approx(dense.pwrss, rel=1e-9)
 

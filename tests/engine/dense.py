@@ -4,7 +4,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from henderson.covariance import DenseRelationship, FactorRelationship, Identity, Unstructured
+from henderson.covariance import (
+    Autoregressive,
+    ByUnit,
+    CompoundSymmetric,
+    DenseRelationship,
+    Diagonal,
+    FactorRelationship,
+    Homogeneous,
+    Identity,
+    Unstructured,
+)
 from henderson.model import MixedModel, RandomTerm
 
 
@@ -18,22 +28,47 @@ def stacked_z(model):
     return np.hstack(blocks)
 
 
-def lower(term, theta):
-    T = np.zeros((term.q, term.q), dtype=theta.dtype)
-    k = 0
-    for j in range(term.q):
-        for i in range(j, term.q):
-            T[i, j] = theta[k]
-            k += 1
-    return T
+def covariance_matrix(covariance, theta):
+    """S(theta) of a structure, element by element from its definition; complex theta is allowed."""
+    q = covariance.q
+    S = np.zeros((q, q), dtype=theta.dtype)
+    if isinstance(covariance, Unstructured):
+        T = np.zeros((q, q), dtype=theta.dtype)
+        T[np.triu_indices(q)[::-1]] = theta
+        return T @ T.T
+    s = [theta[0] if covariance.homogeneous else theta[i] for i in range(q)]
+    for i in range(q):
+        for j in range(q):
+            match covariance:
+                case Diagonal():
+                    r = float(i == j)
+                case CompoundSymmetric():
+                    r = 1.0 if i == j else theta[-1]
+                case Autoregressive():
+                    r = theta[-1] ** abs(i - j)
+            S[i, j] = s[i] * s[j] * r
+    return S
 
 
 def relative_covariances(model, theta):
-    """S of each term."""
-    return [
-        (T := lower(term, theta[part])) @ T.T
+    """S of each term, and after them R_0 of the residual (None without a structure)."""
+    theta = np.asarray(theta)
+    out = [
+        covariance_matrix(term.covariance, theta[part])
         for term, part in zip(model.terms, model.theta_slices(), strict=True)
     ]
+    if isinstance(model.residual, Homogeneous):
+        return [*out, None]
+    own = np.concatenate([np.ones(1, dtype=theta.dtype), theta[model.residual_slice]])
+    return [*out, covariance_matrix(model.residual.covariance, own)]
+
+
+def residual_matrix(model, R0):
+    """R for the model of W^1/2 y, (n, n): record by record."""
+    if R0 is None:
+        return np.eye(model.n)
+    unit, position = model.residual.unit, model.residual.position
+    return np.where(unit[:, None] == unit[None, :], R0[position[:, None], position[None, :]], 0.0)
 
 
 def relationship_matrix(term):
@@ -55,7 +90,7 @@ def logdet(A):
 
 @dataclass
 class Dense:
-    """Everything about a model at given relative covariances S, from textbook formulas."""
+    """Everything about a model at given relative covariances S (and R_0 last), from textbook formulas."""
 
     model: MixedModel
     S: list
@@ -63,7 +98,8 @@ class Dense:
     def __post_init__(self):
         m = self.model
         self.Z = stacked_z(m)
-        G = [np.kron(relationship_matrix(t), S) for t, S in zip(m.terms, self.S, strict=True)]
+        *S_terms, R0 = self.S
+        G = [np.kron(relationship_matrix(t), S) for t, S in zip(m.terms, S_terms, strict=True)]
         size = sum(g.shape[0] for g in G)
         self.G = np.zeros((size, size), dtype=np.result_type(*G))
         at = 0
@@ -71,7 +107,8 @@ class Dense:
             self.G[at : at + len(g), at : at + len(g)] = g
             at += len(g)
         w = np.ones(m.n) if m.weights is None else m.weights
-        self.R = np.diag(1.0 / w)
+        root = 1.0 / np.sqrt(w)
+        self.R = root[:, None] * residual_matrix(m, R0) * root
         self.V = self.R + self.Z @ self.G @ self.Z.T
         self.Vi = np.linalg.inv(self.V)
         self.XVX = m.X.T @ self.Vi @ m.X
@@ -155,8 +192,72 @@ def related_model(seed, *, n=None):
     return MixedModel(y, X, (RandomTerm("iid", codes, people, z, Unstructured(1), relationship),))
 
 
+def any_covariance(rng, q):
+    """One of the structures for q effects."""
+    kinds = [Unstructured, Diagonal, CompoundSymmetric, Autoregressive]
+    kind = kinds[int(rng.integers(0, 4))]
+    return kind(q) if kind is Unstructured else kind(q, homogeneous=bool(rng.integers(0, 2)))
+
+
+def structured_model(seed):
+    """Terms with any covariance structure; residuals by stratum, or within units that lie in all levels."""
+    rng = np.random.default_rng(seed)
+    n_units, t = int(rng.integers(15, 40)), int(rng.integers(2, 5))
+    present = rng.random((n_units, t)) < 0.75
+    present[0] = True
+    unit, position = np.nonzero(present)
+    shuffled = rng.permutation(unit.size)
+    unit, position = unit[shuffled], position[shuffled]
+    n = unit.size
+    X = np.column_stack([np.ones(n), rng.normal(size=(n, int(rng.integers(0, 3))))])
+    coarse = rng.integers(0, 5, n_units)
+    factors = [np.arange(n_units)[unit], (np.arange(n_units) // 3)[unit], coarse[unit]]
+    terms = []
+    for i in range(int(rng.integers(1, 4))):
+        q = int(rng.integers(2, 4))
+        codes = np.unique(factors[i], return_inverse=True)[1]
+        z = np.column_stack([np.ones(n), rng.normal(size=(n, q - 1)) * 2 + 1])
+        terms.append(RandomTerm(f"g{i}", codes, int(codes.max()) + 1, z, any_covariance(rng, q)))
+    if seed % 3 == 0:
+        residual = ByUnit.strata("diag(h)", position, Diagonal(t))
+    elif seed % 3 == 1:
+        residual = ByUnit("us(h | g)", unit, position, n_units, any_covariance(rng, t))
+    else:
+        residual = Homogeneous()
+    weights = rng.uniform(0.3, 2.0, n) if rng.random() < 0.5 else None
+    y = rng.normal(size=n) * (1 + position) + rng.normal(size=n_units)[unit]
+    return MixedModel(y, X, tuple(terms), weights, residual)
+
+
 def random_theta(model, rng, *, singular=False):
-    theta = rng.normal(size=model.n_theta)
-    if singular:
-        theta[rng.integers(0, model.n_theta, 1 + model.n_theta // 3)] = 0.0
+    """Any theta of the terms' covariances, singular if wanted, and a regular one of the residual's."""
+    parts = [_random_part(term.covariance, rng, singular=singular) for term in model.terms]
+    if not isinstance(model.residual, Homogeneous):
+        own = _random_part(model.residual.covariance, rng, singular=False)
+        parts.append(own[1:] / own[0] if isinstance(model.residual.covariance, Unstructured) else own[1:])
+    return np.concatenate(parts)
+
+
+def inward(model, theta):
+    """For each theta the sign of a step that stays within its bounds."""
+    sign = np.ones(theta.size)
+    for term, part in zip(model.terms, model.theta_slices(), strict=True):
+        if hasattr(term.covariance, "bounds") and theta[part][-1] >= term.covariance.bounds[1]:
+            sign[part.stop - 1] = -1.0
+    return sign
+
+
+def _random_part(covariance, rng, *, singular):
+    k = covariance.n_theta
+    if isinstance(covariance, Unstructured):
+        theta = rng.normal(size=k)
+        if singular:
+            theta[rng.integers(0, k, 1 + k // 3)] = 0.0
+        return theta
+    theta = rng.uniform(0.3, 2.0, k)
+    if isinstance(covariance, Diagonal):
+        theta[0] *= not singular
+        return theta
+    low, high = covariance.bounds
+    theta[-1] = rng.choice([low, high]) if singular else rng.uniform(0.8 * low, 0.8 * high)
     return theta

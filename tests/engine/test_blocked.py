@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from engine.contract import EngineContract, close
-from engine.dense import at_theta, random_model, random_theta
+from engine.dense import at_theta, random_model, random_theta, structured_model
 from henderson.covariance import ByUnit, FactorRelationship, Unstructured
-from henderson.engine.blocked import BlockedEngine, core, plan
-from henderson.engine.blocked.moments import column_moments, random_moments
+from henderson.engine.blocked import BlockedEngine, core, plan, residual
+from henderson.engine.blocked.moments import Moments, column_moments, combine, random_moments
 from henderson.errors import ModelNotSupportedError
 from henderson.linalg import scatter
 from henderson.model import MixedModel, RandomTerm
@@ -17,6 +17,18 @@ from henderson.model import MixedModel, RandomTerm
 
 class TestContract(EngineContract):
     models = tuple(range(12))
+
+    def make(self, model):
+        return BlockedEngine(model)
+
+
+class TestStructures(EngineContract):
+    """The same contract for covariances and residuals with structure."""
+
+    models = tuple(range(15))
+
+    def model(self, seed):
+        return structured_model(seed)
 
     def make(self, model):
         return BlockedEngine(model)
@@ -125,17 +137,12 @@ def test_moments_of_row_chunks_add_up():
     first = rng.random(model.n) < 0.4
     parts = []
     for rows in (first, ~first):
-        made = replace(
-            designs.plan,
-            chain=tuple(replace(b, codes=b.codes[rows]) for b in designs.plan.chain),
-            core=tuple(replace(b, codes=b.codes[rows]) for b in designs.plan.core),
-            places=tuple(
-                replace(p, of_record=tuple(r[rows] for r in p.of_record)) for p in designs.plan.places
-            ),
-        )
+        made = designs.plan.at(np.flatnonzero(rows))
         Z = tuple(z[rows] for z in designs.Z)
-        parts.append((random_moments(made, Z), column_moments(made, Z, M[rows])))
-    total = parts[0][0] + parts[1][0], parts[0][1] + parts[1][1]
+        own = M[rows]
+        parts.append(Moments(random_moments(made, Z), column_moments(made, Z, own), own.T @ own))
+    added = combine(parts, [1.0, 1.0])
+    total = added.random, added.columns
     for a, b in zip(total[0].diagonal + total[0].places, whole[0].diagonal + whole[0].places, strict=True):
         close(a, b, rel=1e-12)
     close(total[0].core, whole[0].core, rel=1e-12)
@@ -155,11 +162,17 @@ class TestRefusals:
         with pytest.raises(ModelNotSupportedError, match="relationship"):
             BlockedEngine(replace(self.model, terms=(replace(first, relationship=G),)))
 
-    def test_residual_structure(self):
-        units = np.arange(self.model.n)
-        R = ByUnit(units, np.zeros_like(units), units.size, 1)
-        with pytest.raises(ModelNotSupportedError, match="ByUnit"):
+    def test_units_that_cross_the_levels(self):
+        rows = np.arange(self.model.n)
+        R = ByUnit("us(h | u)", rows // 2, rows % 2, -(-rows.size // 2), Unstructured(2))
+        with pytest.raises(ModelNotSupportedError, match=r"us\(h \| u\).*lie in different levels of 'g0'"):
             BlockedEngine(replace(self.model, residual=R))
+
+    def test_too_many_sets_of_positions(self, monkeypatch):
+        model = structured_model(1)
+        monkeypatch.setattr(residual, "MAX_PARTS", 3)
+        with pytest.raises(ModelNotSupportedError, match="different sets of positions"):
+            BlockedEngine(model)
 
     def test_several_levels_in_one_row(self):
         first = self.model.terms[0]

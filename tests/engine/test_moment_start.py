@@ -24,10 +24,11 @@ def test_expected_squares_against_dense(seed):
     Q = engine._fixed.columns[:, :-1]
     P = np.eye(model.n) - Q @ Q.T
     effects = [plan.core_effects(u) for u in range(len(plan.core))]
-    A = [*system.random.diagonal, *(system.random.core[e[:, None], e[None, :]] for e in effects)]
-    C = [*system.columns.chain, *(system.columns.core[:, e] for e in effects)]
+    random, columns = system.parts[0].random, system.parts[0].columns
+    A = [*random.diagonal, *(random.core[e[:, None], e[None, :]] for e in effects)]
+    C = [*columns.chain, *(columns.core[:, e] for e in effects)]
     H = [np.linalg.inv(a.transpose(2, 0, 1) + np.eye(a.shape[0])).transpose(1, 2, 0) for a in A]
-    found = start._spreads(plan, system.random, A, H, [c[:-1] for c in C])
+    found = start._spreads(plan, random, A, H, [c[:-1] for c in C])
     for k, left in enumerate(Z):
         for t, right in enumerate(Z):
             between = np.einsum("nia,nm,mjc->ijac", left, P, right)

@@ -10,6 +10,7 @@ from engine.dense import at_theta, random_model, related_model, relationship_mat
 from henderson.covariance import (
     ByUnit,
     DenseRelationship,
+    Diagonal,
     FactorRelationship,
     Identity,
     OperatorRelationship,
@@ -152,7 +153,7 @@ def test_the_start_knows_the_unit_of_the_relationship(unit):
     scaled = replace(model, terms=(replace(model.terms[0], relationship=DenseRelationship(G)),))
     a, b = SpectralEngine(model), SpectralEngine(scaled)
     assert np.sqrt(unit) * b.start(reml=True) == pytest.approx(a.start(reml=True))
-    assert np.sqrt(unit) * b.preconditioner() == pytest.approx(a.preconditioner())
+    assert np.sqrt(unit) * b.coordinates().M == pytest.approx(a.coordinates().M)
 
 
 def test_a_new_response_shares_the_spectrum():
@@ -200,8 +201,8 @@ class TestRefusals:
             SpectralEngine(self.model).with_weights(np.ones(self.model.n))
 
     def test_residual_structure(self):
-        units = np.arange(self.model.n)
-        self.refused("ByUnit", residual=ByUnit(units, np.zeros_like(units), units.size, 1))
+        halves = np.arange(self.model.n) % 2
+        self.refused("residual", residual=ByUnit.strata("diag(h)", halves, Diagonal(2)))
 
     def test_a_matrix_that_is_no_covariance(self):
         G = relationship_matrix(self.term) - 2.0 * np.eye(self.term.n_levels)

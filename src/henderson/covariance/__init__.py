@@ -1,24 +1,27 @@
 """Structures of the covariance within a level, between levels and of the residuals."""
 
+from henderson.covariance.coordinates import Coordinates
 from henderson.covariance.matrix import RelationshipMatrix
+from henderson.covariance.patterned import Autoregressive, CompoundSymmetric, Diagonal
 from henderson.covariance.relationship import (
-    ByUnit,
     DenseRelationship,
     FactorRelationship,
-    Homogeneous,
     Identity,
     OperatorRelationship,
     Precision,
     Relationship,
-    Residual,
-    Stratified,
 )
+from henderson.covariance.residual import ByUnit, Homogeneous, Residual
 from henderson.covariance.structure import Covariance, Unstructured
 
 __all__ = [
+    "Autoregressive",
     "ByUnit",
+    "CompoundSymmetric",
+    "Coordinates",
     "Covariance",
     "DenseRelationship",
+    "Diagonal",
     "FactorRelationship",
     "Homogeneous",
     "Identity",
@@ -27,6 +30,5 @@ __all__ = [
     "Relationship",
     "RelationshipMatrix",
     "Residual",
-    "Stratified",
     "Unstructured",
 ]

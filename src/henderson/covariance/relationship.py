@@ -1,4 +1,4 @@
-"""Relationship G of the levels of a grouping factor, and residual structure R(theta)."""
+"""Relationship G of the levels of a grouping factor."""
 
 from __future__ import annotations
 
@@ -48,31 +48,4 @@ class OperatorRelationship:
     n_levels: int
 
 
-@dataclass(frozen=True, slots=True)
-class Homogeneous:
-    """Independent residuals of one variance: R = I."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Stratified:
-    """Independent residuals whose variance depends on the stratum: R diagonal; codes (n,)."""
-
-    codes: NDArray[np.int64]
-    n_strata: int
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class ByUnit:
-    """Residuals correlated within a unit (a person's traits or times): R block-diagonal.
-
-    Row i belongs to ``unit[i]`` and stands at ``position[i]`` within it.
-    """
-
-    unit: NDArray[np.int64]
-    position: NDArray[np.int64]
-    n_units: int
-    n_positions: int
-
-
 Relationship = Identity | Precision | DenseRelationship | FactorRelationship | OperatorRelationship
-Residual = Homogeneous | Stratified | ByUnit

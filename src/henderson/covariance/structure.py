@@ -9,15 +9,13 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from henderson.covariance.coordinates import Coordinates, Straight
+
 Array = NDArray[np.float64]
 
 
 class Covariance(Protocol):
-    """How theta becomes the (q, q) lower-triangular factor T of the relative covariance S = T T'.
-
-    ``second[a, b]`` of `factor_derivatives` is d2 T / d theta_a d theta_b; structures that are linear in
-    theta return zeros there.
-    """
+    """How theta becomes the (q, q) relative covariance S = T T' of the effects within a level."""
 
     @property
     def q(self) -> int:
@@ -26,23 +24,23 @@ class Covariance(Protocol):
 
     @property
     def n_theta(self) -> int:
-        """Number of parameters."""
+        """Number of parameters; the first is the relative standard deviation of the first effect."""
         ...
 
     def factor(self, theta: Array) -> Array:
-        """T, shape (q, q)."""
+        """T, lower-triangular, shape (q, q); a zero on its diagonal if and only if S is singular."""
         ...
 
-    def factor_derivatives(self, theta: Array) -> tuple[Array, Array]:
-        """First (n_theta, q, q) and second (n_theta, n_theta, q, q) derivatives of T."""
+    def derivatives(self, theta: Array) -> tuple[Array, Array]:
+        """First (n_theta, q, q) and second (n_theta, n_theta, q, q) derivatives of S."""
         ...
 
     def nearest(self, T: Array) -> Array:
-        """The theta whose factor is, or comes near, a given nonsingular lower-triangular T."""
+        """The theta whose S is, or comes near, T T' for a nonsingular lower-triangular T."""
         ...
 
-    def preconditioner(self, scale: Array) -> Array:
-        """Matrix M, shape (n_theta, n_theta), such that theta = M phi and phi is free of Z's units."""
+    def coordinates(self, scale: Array) -> Coordinates:
+        """Free coordinates for designs Z = Z~ scale with orthonormal Z~."""
         ...
 
     def canonical(self, theta: Array) -> Array:
@@ -85,19 +83,22 @@ class Unstructured:
         t[_lower_triangle(self.q)] = theta
         return t
 
-    def factor_derivatives(self, theta: Array) -> tuple[Array, Array]:
-        """First derivatives are unit matrices; the second vanish."""
-        return _unit_derivatives(self.q)
+    def derivatives(self, theta: Array) -> tuple[Array, Array]:
+        """E T' + T E' with the unit matrices E of theta; the second ones are constant."""
+        units, second = _unit_derivatives(self.q)
+        half = units @ self.factor(theta).T
+        return half + half.transpose(0, 2, 1), second
 
     def nearest(self, T: Array) -> Array:
         """The lower triangle of T."""
         return np.asarray(T[_lower_triangle(self.q)])
 
-    def preconditioner(self, scale: Array) -> Array:
-        """T = inv(scale) T~ for the T~ that belongs to orthonormal columns."""
+    def coordinates(self, scale: Array) -> Coordinates:
+        """The theta that belongs to orthonormal columns, T~ = scale T."""
         rows, cols = _lower_triangle(self.q)
         inverse = np.linalg.inv(scale)
-        return np.where(cols[:, None] == cols[None, :], inverse[rows[:, None], rows[None, :]], 0.0)
+        M = np.where(cols[:, None] == cols[None, :], inverse[rows[:, None], rows[None, :]], 0.0)
+        return Coordinates(M, _straight_links(self.q))
 
     def canonical(self, theta: Array) -> Array:
         """Flip the sign of each column of T whose diagonal is negative."""
@@ -121,12 +122,19 @@ def _lower_triangle(q: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
 
 
 @cache
+def _straight_links(q: int) -> tuple[Straight, ...]:
+    rows, cols = _lower_triangle(q)
+    return tuple(Straight((0.0,) if r == c else ()) for r, c in zip(rows, cols, strict=True))
+
+
+@cache
 def _unit_derivatives(q: int) -> tuple[Array, Array]:
-    """Derivatives of a lower triangle in its own elements; read-only, because they are shared."""
+    """Unit matrices E of the lower triangle, and E_i E_j' + E_j E_i'; read-only, because they are shared."""
     rows, cols = _lower_triangle(q)
     k = rows.size
-    first = np.zeros((k, q, q))
-    first[np.arange(k), rows, cols] = 1.0
-    second = np.zeros((k, k, q, q))
-    first.flags.writeable = second.flags.writeable = False
-    return first, second
+    units = np.zeros((k, q, q))
+    units[np.arange(k), rows, cols] = 1.0
+    half = units[:, None] @ units[None].transpose(0, 1, 3, 2)
+    second = half + half.transpose(0, 1, 3, 2)
+    units.flags.writeable = second.flags.writeable = False
+    return units, second

@@ -9,7 +9,8 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from henderson.model import MixedModel
+from henderson.covariance import Coordinates
+from henderson.model import MixedModel, ModelShape
 
 Array = NDArray[np.float64]
 InformationKind = Literal["observed", "expected", "average"]
@@ -112,8 +113,6 @@ class Solution:
         Residual variance.
     terms : tuple of TermSolution
         One per random term of the model, in the model's order.
-    fitted : ndarray, shape (n,)
-        X beta + Z b.
     wrss, ussq : float
         Weighted residual sum of squares and squared length of the spherical effects u; they add up to
         pwrss.
@@ -123,7 +122,6 @@ class Solution:
     cov_beta: Array
     sigma2: float
     terms: tuple[TermSolution, ...]
-    fitted: Array
     wrss: float
     ussq: float
 
@@ -146,11 +144,15 @@ class Information:
 
 
 class Engine(Protocol):
-    """Solves a `MixedModel` at any theta."""
+    """Solves a model at any theta.
+
+    What needs the records themselves (`model`, `project`, `with_response` and its like) is refused in one
+    sentence by an engine whose data were streamed.
+    """
 
     @property
-    def model(self) -> MixedModel:
-        """The model that is solved."""
+    def shape(self) -> ModelShape:
+        """Terms, residual and sizes of the model."""
         ...
 
     @property
@@ -158,8 +160,12 @@ class Engine(Protocol):
         """Whether exact second derivatives cost about as much as a few gradients."""
         ...
 
-    def preconditioner(self) -> Array:
-        """Matrix M such that theta = M phi and phi is free of the units of the random-effect designs."""
+    def coordinates(self) -> Coordinates:
+        """Free coordinates phi of theta, without the units of the random-effect designs."""
+        ...
+
+    def scaled_factors(self, theta: Array) -> tuple[Array, ...]:
+        """T of each term for orthonormal random-effect designs, lower-triangular (q, q): free of units."""
         ...
 
     def start(self, *, reml: bool) -> Array:
@@ -190,12 +196,17 @@ class Engine(Protocol):
         """A' C^-1 A sigma^2, C the coefficient matrix of Henderson's mixed-model equations."""
         ...
 
-    def project(self, theta: Array, M: Array) -> Array:
-        """P M with P = V^-1 - V^-1 X (X'V^-1 X)^-1 X'V^-1, V relative to sigma^2."""
-        ...
-
     def forget(self) -> None:
         """Let go of what is kept of the last theta; it is worked out again when asked for."""
+        ...
+
+    @property
+    def model(self) -> MixedModel:
+        """The model that is solved."""
+        ...
+
+    def project(self, theta: Array, M: Array) -> Array:
+        """P M with P = V^-1 - V^-1 X (X'V^-1 X)^-1 X'V^-1, V relative to sigma^2."""
         ...
 
     def with_response(self, y: Array) -> Engine:

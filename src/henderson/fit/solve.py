@@ -7,14 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from henderson.covariance import Identity
-from henderson.engine import Criterion, Engine
+from henderson.covariance import ByUnit, Coordinates, Identity
+from henderson.engine import Criterion, Engine, InformationKind
 from henderson.errors import DataError
 from henderson.fit.optimize import NOISE, Control, Optimum, minimise
 from henderson.model import MixedModel
 
 Array = NDArray[np.float64]
-#: A diagonal element of T~ (relative to sigma, per unit of its design) below this may be an exact zero.
+#: A search that ends this near to a bound, in its own coordinates, may have meant the bound itself.
 NEAR_ZERO = 1e-3
 
 
@@ -28,9 +28,8 @@ class Fitted:
         The engine, which answers further questions.
     theta : ndarray
         Relative covariance parameters, as lme4 reports them.
-    scaled : ndarray
-        The same in the scale-free coordinates of the search: the random-effect designs have unit mean
-        square there.
+    factors : tuple of ndarray, (q, q) per term
+        T of random-effect designs that are orthonormal: free of units.
     criterion : Criterion
         Pieces of the criterion there.
     optimum : Optimum
@@ -41,7 +40,7 @@ class Fitted:
 
     engine: Engine
     theta: Array
-    scaled: Array
+    factors: tuple[Array, ...]
     criterion: Criterion
     optimum: Optimum
     reml: bool
@@ -49,10 +48,10 @@ class Fitted:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Profiled:
-    """The profiled criterion in coordinates phi with theta = M phi."""
+    """The profiled criterion in free coordinates."""
 
     engine: Engine
-    M: Array
+    coordinates: Coordinates
     reml: bool
 
     @property
@@ -60,14 +59,21 @@ class _Profiled:
         return self.engine.curvature_is_cheap
 
     def value_and_gradient(self, x: Array) -> tuple[float, Array]:
-        criterion = self.engine.criterion(self.M @ x)
-        return criterion.profiled(self.reml), self.M.T @ criterion.profiled_gradient(self.reml)
+        criterion = self.engine.criterion(self.coordinates.theta(x))
+        J = self.coordinates.jacobian(x)
+        return criterion.profiled(self.reml), J.T @ criterion.profiled_gradient(self.reml)
 
     def average_hessian(self, x: Array) -> Array:
-        return self.M.T @ self.engine.profiled_hessian(self.M @ x, reml=self.reml, kind="average") @ self.M
+        return self._hessian(x, "average")
 
     def exact_hessian(self, x: Array) -> Array:
-        return self.M.T @ self.engine.profiled_hessian(self.M @ x, reml=self.reml, kind="observed") @ self.M
+        return self._hessian(x, "observed")
+
+    def _hessian(self, x: Array, kind: InformationKind) -> Array:
+        theta = self.coordinates.theta(x)
+        gradient = self.engine.criterion(theta).profiled_gradient(self.reml)
+        H = self.engine.profiled_hessian(theta, reml=self.reml, kind=kind)
+        return self.coordinates.hessian(x, gradient, H)
 
 
 def choose_engine(model: MixedModel) -> Engine:
@@ -99,7 +105,7 @@ def solve(
     reml : bool
         REML or maximum likelihood.
     start : ndarray, shape (n_theta,), optional
-        Where to start; by default effects as large as the residual.
+        Where to start; by default the engine's own estimate by the method of moments.
     control : Control, optional
         Tolerance and limits.
 
@@ -109,19 +115,14 @@ def solve(
         If `start` has the wrong length or is not finite.
     """
     theta = engine.start(reml=reml) if start is None else _checked_start(engine, start)
-    M = engine.preconditioner()
-    objective = _Profiled(engine, M, reml)
-    phi: Array = np.asarray(np.linalg.solve(M, theta))
-    optimum = minimise(objective, phi, control or Control())
-    theta = _snap(engine, M, optimum, reml)
-    parts = zip(engine.model.terms, engine.model.theta_slices(), strict=True)
-    theta = np.concatenate([term.covariance.canonical(theta[part]) for term, part in parts])
-    scaled: Array = np.asarray(np.linalg.solve(M, theta))
-    return Fitted(engine, theta, scaled, engine.criterion(theta), optimum, reml)
+    coordinates = engine.coordinates()
+    optimum = minimise(_Profiled(engine, coordinates, reml), coordinates.phi(theta), control or Control())
+    theta = _canonical(engine, coordinates.theta(_snap(engine, coordinates, optimum, reml)))
+    return Fitted(engine, theta, engine.scaled_factors(theta), engine.criterion(theta), optimum, reml)
 
 
 def _checked_start(engine: Engine, start: Array) -> Array:
-    n_theta = engine.model.n_theta
+    n_theta = engine.shape.n_theta
     if start.shape != (n_theta,):
         raise DataError(f"start must hold {n_theta} numbers, one per theta; it has shape {start.shape}")
     with np.errstate(over="ignore", invalid="ignore"):
@@ -131,27 +132,31 @@ def _checked_start(engine: Engine, start: Array) -> Array:
     return start
 
 
-def _snap(engine: Engine, M: Array, optimum: Optimum, reml: bool) -> Array:
-    """Set standard deviations that the search drove towards zero to zero, where the criterion allows it.
+def _canonical(engine: Engine, theta: Array) -> Array:
+    shape = engine.shape
+    parts = [
+        term.covariance.canonical(theta[part])
+        for term, part in zip(shape.terms, shape.theta_slices(), strict=True)
+    ]
+    if isinstance(shape.residual, ByUnit):
+        parts.append(shape.residual.canonical(theta[shape.residual_slice]))
+    return np.concatenate(parts)
 
-    A variance at its bound is then exactly 0, and a correlation at its bound exactly 1 or -1.
+
+def _snap(engine: Engine, coordinates: Coordinates, optimum: Optimum, reml: bool) -> Array:
+    """Put parameters that the search drove towards a bound on it, where the criterion allows it.
+
+    A variance at its bound is then exactly 0, and a correlation at its bound exactly 1 or -1. A residual
+    covariance is never singular.
     """
     x = optimum.x
-    for i in np.flatnonzero(np.abs(x) < NEAR_ZERO):
-        if not _is_scale(engine, int(i)):
-            continue
-        trial = x.copy()
-        trial[i] = 0.0
-        value = engine.criterion(M @ trial).profiled(reml)
-        if value <= optimum.objective + NOISE * max(1.0, abs(optimum.objective)):
-            x = trial
-    return M @ x
-
-
-def _is_scale(engine: Engine, i: int) -> bool:
-    """Whether theta_i is a diagonal element of T."""
-    for term, part in zip(engine.model.terms, engine.model.theta_slices(), strict=True):
-        if part.start <= i < part.stop:
-            first, _ = term.covariance.factor_derivatives(np.zeros(term.covariance.n_theta))
-            return bool(np.diag(first[i - part.start]).any())
-    return False
+    for i, link in enumerate(coordinates.links[: engine.shape.residual_slice.start]):
+        for edge in link.edges:
+            if abs(x[i] - edge) >= NEAR_ZERO:
+                continue
+            trial = x.copy()
+            trial[i] = edge
+            value = engine.criterion(coordinates.theta(trial)).profiled(reml)
+            if value <= optimum.objective + NOISE * max(1.0, abs(optimum.objective)):
+                x = trial
+    return x

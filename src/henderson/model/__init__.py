@@ -1,5 +1,5 @@
 """The mixed model as plain, frozen arrays."""
 
-from henderson.model.mixed_model import MixedModel, RandomTerm
+from henderson.model.mixed_model import MixedModel, ModelShape, RandomTerm, SharesTheta
 
-__all__ = ["MixedModel", "RandomTerm"]
+__all__ = ["MixedModel", "ModelShape", "RandomTerm", "SharesTheta"]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate, pairwise
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,8 +49,66 @@ class RandomTerm:
         return int(self.z.shape[1])
 
 
+class _HasTerms(Protocol):
+    @property
+    def terms(self) -> tuple[RandomTerm, ...]: ...
+
+    @property
+    def residual(self) -> Residual: ...
+
+
+class ModelShape(_HasTerms, Protocol):
+    """What is known of a model without its records: sizes, terms, and how theta is shared out among them."""
+
+    @property
+    def n(self) -> int:
+        """Number of records."""
+        ...
+
+    @property
+    def p(self) -> int:
+        """Number of fixed effects."""
+        ...
+
+    @property
+    def n_theta(self) -> int:
+        """Number of relative covariance parameters, all terms and the residual together."""
+        ...
+
+    @property
+    def residual_slice(self) -> slice:
+        """Which part of theta belongs to the residual."""
+        ...
+
+    def theta_slices(self) -> tuple[slice, ...]:
+        """Which part of theta belongs to each term."""
+        ...
+
+
+class SharesTheta:
+    """How theta is shared out: the terms in their order, then the residual."""
+
+    __slots__ = ()
+
+    @property
+    def n_theta(self: _HasTerms) -> int:
+        """Number of relative covariance parameters, all terms and the residual together."""
+        return sum(term.covariance.n_theta for term in self.terms) + self.residual.n_theta
+
+    @property
+    def residual_slice(self: _HasTerms) -> slice:
+        """Which part of theta belongs to the residual."""
+        start = sum(term.covariance.n_theta for term in self.terms)
+        return slice(start, start + self.residual.n_theta)
+
+    def theta_slices(self: _HasTerms) -> tuple[slice, ...]:
+        """Which part of theta belongs to each term."""
+        ends = accumulate((term.covariance.n_theta for term in self.terms), initial=0)
+        return tuple(slice(a, b) for a, b in pairwise(ends))
+
+
 @dataclass(frozen=True, slots=True, eq=False)
-class MixedModel:
+class MixedModel(SharesTheta):
     """y = X b + sum_k Z_k u_k + e, with e ~ N(0, sigma^2 W^-1/2 R W^-1/2).
 
     Henderson (1975), Biometrics 31:423-447; Bates et al. (2015), eqs. (1)-(4).
@@ -83,12 +143,9 @@ class MixedModel:
         """Number of fixed effects."""
         return int(self.X.shape[1])
 
-    @property
-    def n_theta(self) -> int:
-        """Number of relative covariance parameters, all terms together."""
-        return sum(term.covariance.n_theta for term in self.terms)
-
-    def theta_slices(self) -> tuple[slice, ...]:
-        """Which part of theta belongs to each term."""
-        ends = accumulate((term.covariance.n_theta for term in self.terms), initial=0)
-        return tuple(slice(a, b) for a, b in pairwise(ends))
+    def mean(self, beta: Array, effects: Sequence[Array]) -> Array:
+        """X beta + sum_k Z_k u_k for effects (l, q), one array per term; shape (n,)."""
+        out = self.X @ beta
+        for term, u in zip(self.terms, effects, strict=True):
+            out = out + np.einsum("nq,nq->n", term.z, u[term.codes])
+        return np.asarray(out)

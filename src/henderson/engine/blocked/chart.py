@@ -1,22 +1,24 @@
-"""Between theta, as lme4 has it, and S of each block in the orthonormal basis of its design."""
+"""Between theta and what V is linear in: S of each block, in the orthonormal basis of its design, and R_0."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from henderson.covariance import ByUnit
 from henderson.engine.blocked.plan import Plan
-from henderson.model import MixedModel
+from henderson.engine.blocked.system import Direction, Slopes
+from henderson.model import ModelShape
 
 Array = NDArray[np.float64]
-Direction = tuple[Array | None, ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TermChart:
-    """One term: T~ = P T(theta) and its derivatives.
+    """One term: T~ = P T(theta), and S(theta) with its derivatives.
 
     Attributes
     ----------
@@ -28,27 +30,38 @@ class TermChart:
         The term's part of theta.
     P : ndarray, (q, q)
         Lower-triangular basis of the design: Z = Z~ P.
-    S : ndarray, (q, q)
-        Relative covariance, in the units of the data.
-    T, first, second : ndarray, (q, q), (k, q, q), (k, k, q, q)
-        P T and its derivatives in theta.
+    T : ndarray, (q, q)
+        P T(theta).
+    S, first, second : ndarray, (q, q), (k, q, q), (k, k, q, q)
+        Relative covariance in the units of the data, and its derivatives in theta.
     """
 
     block: int
     columns: slice
     part: slice
     P: Array
-    S: Array
     T: Array
+    S: Array
+    first: Array
+    second: Array
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ResidualChart:
+    """R_0(theta) and its derivatives: (t, t), (k, t, t), (k, k, t, t); one number without a structure."""
+
+    part: slice
+    R0: Array
     first: Array
     second: Array
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Chart:
-    """All terms at one theta."""
+    """All terms and the residual at one theta."""
 
     terms: tuple[TermChart, ...]
+    residual: ResidualChart
     sizes: tuple[int, ...]
 
     @property
@@ -63,50 +76,65 @@ class Chart:
         """Slopes in S~ of each block as slopes in S of each term, in the units of the data."""
         return tuple(t.P.T @ G[t.block][t.columns, t.columns] @ t.P for t in self.terms)
 
-    def pull_back(self, *slopes: tuple[Array, ...]) -> Array:
-        """Slopes in S~ of each block as gradients in theta, (number of slopes, n_theta)."""
+    def pull_back(self, slopes: Slopes) -> Array:
+        """Gradients in theta of log|V|, log|X'V^-1 X| and y'Py, (3, n_theta)."""
+        in_blocks = (slopes.logdet_v, slopes.logdet_x, slopes.pwrss)
         parts = []
         for t in self.terms:
-            G = np.stack([slope[t.block][t.columns, t.columns] for slope in slopes])
-            parts.append(2.0 * (G @ t.T).reshape(len(slopes), -1) @ t.first.reshape(len(t.first), -1).T)
+            G = np.stack([slope[t.block][t.columns, t.columns] for slope in in_blocks])
+            own = t.P.T @ G @ t.P
+            parts.append(own.reshape(3, -1) @ t.first.reshape(len(t.first), -1).T)
+        parts += [slopes.along(d)[:, None] for d in self._residual_directions(self.residual.first)]
         return np.concatenate(parts, axis=1)
 
-    def bend(self, G: tuple[Array, ...]) -> Array:
-        """The part of the Hessian in theta that comes from the curvature of S(theta)."""
-        n = self.terms[-1].part.stop
-        H = np.zeros((n, n))
-        for t in self.terms:
-            own = G[t.block][t.columns, t.columns]
-            H[t.part, t.part] = 2.0 * np.einsum("iab,jab->ij", t.first, own @ t.first)
-            H[t.part, t.part] += 2.0 * np.einsum("ijab,ab->ij", t.second, own @ t.T)
+    def bend(self, slopes: Slopes, nu: int, reml: bool) -> Array:
+        """The part of the profiled criterion's Hessian that comes from the curvature of S and R_0."""
+        part = self.residual.part
+        H = np.zeros((part.stop, part.stop))
+        for t, own in zip(self.terms, self.by_term(slopes.profiled(nu, reml)), strict=True):
+            H[t.part, t.part] = t.second.reshape(*t.second.shape[:2], -1) @ own.ravel()
+        weights = np.array([1.0, float(reml), nu / slopes.point.pwrss])
+        for i, row in enumerate(self.residual.second):
+            for j, d in enumerate(self._residual_directions(row[: i + 1])):
+                at = part.start + i, part.start + j
+                H[at] = H[at[::-1]] = weights @ slopes.along(d)
         return H
 
     def directions(self) -> list[Direction]:
-        """dS~ / d theta, one per theta."""
-        return [self._along(t, first @ t.T.T + t.T @ first.T) for t in self.terms for first in t.first]
+        """dS~ / d theta and dR_0 / d theta, one per theta."""
+        in_terms = [self._along(t, t.P @ first @ t.P.T) for t in self.terms for first in t.first]
+        return in_terms + self._residual_directions(self.residual.first)
 
     def linear_directions(self) -> list[Direction]:
-        """dS~ for each element of the lower triangle of S, column by column, term by term."""
-        out = []
-        for t in self.terms:
-            for i, j in _triangle(t.P.shape[0]):
-                E = np.zeros_like(t.P)
-                E[i, j] = E[j, i] = 1.0
-                out.append(self._along(t, t.P @ E @ t.P.T))
-        return out
+        """Moves of each element of the lower triangle of S, term by term, and of R_0 but for its first.
+
+        Column by column.
+        """
+        out = [
+            self._along(t, t.P @ E @ t.P.T)
+            for t in self.terms
+            for E in (_unit(at, t.P.shape[0]) for at in _triangle(t.P.shape[0]))
+        ]
+        size = self.residual.R0.shape[0]
+        return out + self._residual_directions([_unit(at, size) for at in _triangle(size)[1:]])
 
     def linear_values(self) -> Array:
-        """The elements of S that `linear_directions` move."""
-        return np.array([t.S[i, j] for t in self.terms for i, j in _triangle(t.P.shape[0])])
+        """The elements that `linear_directions` move."""
+        values = [t.S[at] for t in self.terms for at in _triangle(t.P.shape[0])]
+        return np.array(values + [self.residual.R0[at] for at in _triangle(self.residual.R0.shape[0])[1:]])
 
     def _along(self, t: TermChart, dS: Array) -> Direction:
         q = self.sizes[t.block]
         full = np.zeros((q, q))
         full[t.columns, t.columns] = dS
-        return tuple(full if k == t.block else None for k in range(len(self.sizes)))
+        return Direction(tuple(full if k == t.block else None for k in range(len(self.sizes))))
+
+    def _residual_directions(self, E: Iterable[Array]) -> list[Direction]:
+        still = (None,) * len(self.sizes)
+        return [Direction(still, e) for e in E]
 
 
-def make_chart(model: MixedModel, plan: Plan, scales: tuple[Array, ...], theta: Array) -> Chart:
+def make_chart(model: ModelShape, plan: Plan, scales: tuple[Array, ...], theta: Array) -> Chart:
     """The chart at theta."""
     where = {
         i: (k, columns)
@@ -116,9 +144,22 @@ def make_chart(model: MixedModel, plan: Plan, scales: tuple[Array, ...], theta: 
     terms = []
     for i, (term, P, part) in enumerate(zip(model.terms, scales, model.theta_slices(), strict=True)):
         T = term.covariance.factor(theta[part])
-        first, second = term.covariance.factor_derivatives(theta[part])
-        terms.append(TermChart(*where[i], part, P, T @ T.T, P @ T, P @ first, P @ second))
-    return Chart(tuple(terms), tuple(block.q for block in plan.blocks))
+        terms.append(TermChart(*where[i], part, P, P @ T, T @ T.T, *term.covariance.derivatives(theta[part])))
+    return Chart(tuple(terms), _residual(model, theta), tuple(block.q for block in plan.blocks))
+
+
+def _residual(model: ModelShape, theta: Array) -> ResidualChart:
+    part = model.residual_slice
+    if isinstance(model.residual, ByUnit):
+        own = theta[part]
+        return ResidualChart(part, model.residual.matrix(own), *model.residual.derivatives(own))
+    return ResidualChart(part, np.ones((1, 1)), np.empty((0, 1, 1)), np.empty((0, 0, 1, 1)))
+
+
+def _unit(at: tuple[int, int], size: int) -> Array:
+    E = np.zeros((size, size))
+    E[at] = E[at[::-1]] = 1.0
+    return E
 
 
 def _triangle(q: int) -> list[tuple[int, int]]:

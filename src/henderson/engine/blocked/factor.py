@@ -138,10 +138,16 @@ class Spread:
         Conditional covariance of each level's effects, relative to sigma^2.
     G : tuple of ndarray, (q, q) per block
         Sum over the levels of their diagonal blocks of Z'V^-1 Z: d log|V| / d S.
+    across : dict of ndarray, (q_k, q_t, l_k)
+        C between each level of chain block k and its parent in chain block t.
+    across_core : tuple of ndarray, (q_k, nnz_k) per chain block but the first
+        C between the levels and the core effects that they meet, at the places.
     """
 
     C: tuple[Array, ...]
     G: tuple[Array, ...]
+    across: dict[Pair, Array]
+    across_core: tuple[Array, ...]
 
 
 def factorise(
@@ -214,10 +220,7 @@ def spread(factor: Factor) -> Spread:
         if stage.fill is not None:
             where = plan.places[k]
             if k:
-                X_core = gather_core(factor.core.C, where, stage.fill)
-                for u, R in stage.up.items():
-                    met = across_core[u][:, plan.lifted[k, u]]
-                    X_core = X_core + np.einsum("cap,cp->ap", R[:, :, where.row], met)
+                X_core = _toward_core(factor, k, across_core)
                 Y = Y + where.sum_by_level(X_core[:, None] * stage.fill[None])
                 across_core[k] = -np.einsum("abp,bp->ap", stage.C0[:, :, where.row], X_core)
             else:
@@ -233,7 +236,34 @@ def spread(factor: Factor) -> Spread:
         K = multiply(stage.J, stage.A - multiply(Y, stage.J.transpose(1, 0, 2)))
         G[k] = K.sum(axis=2)
     core_C, core_G = factor.core.spread(plan)
-    return Spread((*C, *core_C), (*G, *core_G))
+    return Spread((*C, *core_C), (*G, *core_G), across, tuple(across_core[1:]))
+
+
+def trace(factor: Factor, within: Spread, N: RandomMoments) -> complex:
+    """tr(C N) for a symmetric N with the pattern of Z'Z, given the spread of the factor."""
+    plan = factor.plan
+    total: complex = sum((C * A).sum() for C, A in zip(within.C, N.diagonal, strict=False))
+    for (k, t), R in N.cross.items():
+        total += 2.0 * (within.across[k, t].transpose(1, 0, 2) * R).sum()
+    if plan.core:
+        later = list(within.across_core)
+        met = _toward_core(factor, 0, [np.empty(0), *later])
+        first = -np.einsum("abp,bp->ap", factor.stages[0].C0[:, :, plan.places[0].row], met)
+        for crossed, R in zip([first, *later], N.places, strict=True):
+            total += 2.0 * (crossed * R).sum()
+        total += (factor.core.C * N.core).sum()
+    return total
+
+
+def _toward_core(factor: Factor, k: int, across_core: list[Array]) -> Array:
+    """What each level of chain block k has to do with the core effects that it meets, (q_k, nnz_k)."""
+    stage, where = factor.stages[k], factor.plan.places[k]
+    assert stage.fill is not None
+    X = gather_core(factor.core.C, where, stage.fill)
+    for u, R in stage.up.items():
+        met = across_core[u][:, factor.plan.lifted[k, u]]
+        X = X + np.einsum("cap,cp->ap", R[:, :, where.row], met)
+    return X
 
 
 def _toward_parent(plan: Plan, stage: Stage, C: list[Array], across: dict[Pair, Array], pair: Pair) -> Array:

@@ -1,12 +1,14 @@
 """Weighted cross-products of the design: the only part of `blocked` that touches the n records.
 
-Every array here is a sum over records, so moments of row chunks add up to the moments of the whole.
-Designs come in orthonormalised (see `basis`), because raw cross-products lose the answer.
+Every array here is a sum over records, so moments of row chunks add up to the moments of the whole
+(`combine`). Designs come in orthonormalised (see `basis`), because raw cross-products lose the answer.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,18 +36,10 @@ class RandomMoments:
         Z_core'Z_core.
     """
 
-    diagonal: tuple[Array, ...]
-    cross: dict[Pair, Array]
-    places: tuple[Array, ...]
-    core: Array
-
-    def __add__(self, other: RandomMoments) -> RandomMoments:
-        return RandomMoments(
-            tuple(a + b for a, b in zip(self.diagonal, other.diagonal, strict=True)),
-            {key: value + other.cross[key] for key, value in self.cross.items()},
-            tuple(a + b for a, b in zip(self.places, other.places, strict=True)),
-            self.core + other.core,
-        )
+    diagonal: tuple[NDArray[Any], ...]
+    cross: dict[Pair, NDArray[Any]]
+    places: tuple[NDArray[Any], ...]
+    core: NDArray[Any]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,13 +54,53 @@ class ColumnMoments:
         M'Z_core.
     """
 
-    chain: tuple[Array, ...]
-    core: Array
+    chain: tuple[NDArray[Any], ...]
+    core: NDArray[Any]
 
-    def __add__(self, other: ColumnMoments) -> ColumnMoments:
-        return ColumnMoments(
-            tuple(a + b for a, b in zip(self.chain, other.chain, strict=True)), self.core + other.core
-        )
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Moments:
+    """All cross-products that the criterion is made of: those of the columns [Q y] and of the effects.
+
+    Attributes
+    ----------
+    random : RandomMoments
+        Z'Z.
+    columns : ColumnMoments
+        Z'[Q y].
+    gram : ndarray, (p + 1, p + 1)
+        [Q y]'[Q y].
+    """
+
+    random: RandomMoments
+    columns: ColumnMoments
+    gram: NDArray[Any]
+
+
+def combine(moments: Sequence[Moments], weights: Iterable[Any]) -> Moments:
+    """Weighted sum of moments; complex weights carry a derivative."""
+    w = list(weights)
+    if len(w) == 1 and w[0] == 1.0:
+        return moments[0]
+
+    def total(arrays: Iterable[NDArray[Any]]) -> NDArray[Any]:
+        return np.asarray(sum(a * b for a, b in zip(w, arrays, strict=True)))
+
+    random, columns = [m.random for m in moments], [m.columns for m in moments]
+    first = random[0]
+    return Moments(
+        RandomMoments(
+            tuple(total(r.diagonal[k] for r in random) for k in range(len(first.diagonal))),
+            {key: total(r.cross[key] for r in random) for key in first.cross},
+            tuple(total(r.places[k] for r in random) for k in range(len(first.places))),
+            total(r.core for r in random),
+        ),
+        ColumnMoments(
+            tuple(total(c.chain[k] for c in columns) for k in range(len(columns[0].chain))),
+            total(c.core for c in columns),
+        ),
+        total(m.gram for m in moments),
+    )
 
 
 def random_moments(plan: Plan, Z: tuple[Array, ...]) -> RandomMoments:
@@ -89,14 +123,22 @@ def column_moments(plan: Plan, Z: tuple[Array, ...], M: Array) -> ColumnMoments:
     return by_blocks(plan, [_sums(M, z, b.codes, b.l) for b, z in zip(plan.blocks, Z, strict=True)])
 
 
-def by_blocks(plan: Plan, values: list[Array]) -> ColumnMoments:
+def by_blocks(plan: Plan, values: Sequence[NDArray[Any]]) -> ColumnMoments:
     """Sort (m, q, l) arrays, one per block of the plan, into chain and core."""
     n_chain, m = len(plan.chain), values[0].shape[0]
     core = [e.reshape(m, -1) for e in values[n_chain:]]
     return ColumnMoments(tuple(values[:n_chain]), np.hstack(core) if core else np.zeros((m, 0)))
 
 
-def of_effects(plan: Plan, moments: RandomMoments, x: list[Array]) -> ColumnMoments:
+def pair(columns: ColumnMoments, M: ColumnMoments) -> NDArray[Any]:
+    """Inner products of effects x (m of them, as moments) with Z'[Q y]; shape (p + 1, m)."""
+    total = columns.core @ M.core.T
+    for a, b in zip(columns.chain, M.chain, strict=True):
+        total = total + a.reshape(a.shape[0], -1) @ b.reshape(b.shape[0], -1).T
+    return np.asarray(total)
+
+
+def of_effects(plan: Plan, moments: RandomMoments, x: Sequence[NDArray[Any]]) -> ColumnMoments:
     """Z'(Z x) for effects x, (m, q, l) per block of the plan."""
     effects = by_blocks(plan, x)
     chain = [np.einsum("abl,mbl->mal", A, e) for A, e in zip(moments.diagonal, effects.chain, strict=True)]

@@ -12,7 +12,7 @@ With one grouping factor the core is empty; with two crossed ones the larger is 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate, pairwise
 from typing import Any
 
@@ -128,6 +128,14 @@ class Plan:
     def blocks(self) -> tuple[Block, ...]:
         """Chain, then core."""
         return self.chain + self.core
+
+    def at(self, rows: Index) -> Plan:
+        """The same levels, for some of the records, or for others that stand where these do."""
+        chain, core = (
+            tuple(replace(b, codes=b.codes[rows]) for b in part) for part in (self.chain, self.core)
+        )
+        places = tuple(replace(p, of_record=tuple(r[rows] for r in p.of_record)) for p in self.places)
+        return replace(self, chain=chain, core=core, places=places)
 
 
 def make_plan(terms: tuple[RandomTerm, ...]) -> Plan:

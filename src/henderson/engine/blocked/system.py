@@ -1,26 +1,45 @@
-"""Random effects eliminated from fixed effects and response: the model at one S, and its slopes in S."""
+"""Random effects eliminated from fixed effects and response: the model at one S and R_0, and its slopes."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from henderson.engine.blocked.factor import Factor, Solved, Spread, factorise
-from henderson.engine.blocked.moments import ColumnMoments, RandomMoments
+from henderson.engine.blocked.core import STEP
+from henderson.engine.blocked.factor import Factor, Solved, Spread, factorise, trace
+from henderson.engine.blocked.moments import Moments, by_blocks, combine, of_effects, pair
 from henderson.engine.blocked.plan import Plan
+from henderson.engine.blocked.residual import UnitBlocks
 from henderson.linalg.levelwise import Array
 
-Direction = tuple[NDArray[np.float64] | None, ...]
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Direction:
+    """A direction in (S, R_0), in which V is linear.
+
+    Attributes
+    ----------
+    S : tuple of ndarray (q, q), or None, per block of the plan
+    R : ndarray, (t, t), or None
+    """
+
+    S: tuple[NDArray[np.float64] | None, ...]
+    R: NDArray[np.float64] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Point:
-    """Everything that is known at one S.
+    """Everything that is known at one S and R_0.
 
     Attributes
     ----------
+    moments : Moments
+        Cross-products in R^-1.
+    R0 : ndarray, (t, t)
+        Residual covariance within a unit, relative to sigma^2.
     factor : Factor
         The eliminated random effects.
     reduced : tuple
@@ -35,6 +54,8 @@ class Point:
         V^-1 [Q y], seen from the random effects.
     """
 
+    moments: Moments
+    R0: Array
     factor: Factor
     reduced: tuple[tuple[Array, ...], Array]
     XVX: Array
@@ -56,52 +77,95 @@ class Point:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class System:
-    """Moments of one data set, ready to be evaluated at any S."""
+    """Moments of one data set, ready to be evaluated at any S and R_0.
+
+    Attributes
+    ----------
+    plan : Plan
+    units : UnitBlocks
+        How R_0 makes R.
+    parts : tuple of Moments
+        One for each part of `units`; all in all, for independent residuals.
+    n : int
+        Number of records.
+    """
 
     plan: Plan
-    random: RandomMoments
-    columns: ColumnMoments
-    gram: NDArray[np.float64]
+    units: UnitBlocks
+    parts: tuple[Moments, ...]
     n: int
 
     @property
     def p(self) -> int:
         """Number of fixed effects."""
-        return int(self.gram.shape[0]) - 1
+        return int(self.parts[0].gram.shape[0]) - 1
 
-    def at(self, T: tuple[NDArray[np.float64], ...], direction: Direction | None = None) -> Point:
-        """Evaluate at S = T T' per block; with a direction dS, derivatives ride along (see `factor`)."""
-        factor = factorise(self.plan, self.random, T, direction)
-        reduced = factor.reduce(self.columns)
-        corner = self.gram - factor.gram(reduced, reduced)
+    def moments(self, R0: NDArray[Any]) -> Moments:
+        """Cross-products in R^-1."""
+        return combine(self.parts, self.units.coefficients(R0))
+
+    def at(
+        self, T: tuple[NDArray[np.float64], ...], R0: NDArray[np.float64], direction: Direction | None = None
+    ) -> Point:
+        """Evaluate at S = T T' per block and R_0; with a direction, derivatives ride along (see `factor`)."""
+        dS = None if direction is None else direction.S
+        moved: Array = R0 if direction is None or direction.R is None else R0 + 1j * STEP * direction.R
+        moments = self.moments(moved)
+        factor = factorise(self.plan, moments.random, T, dS)
+        reduced = factor.reduce(moments.columns)
+        corner = moments.gram - factor.gram(reduced, reduced)
         XVX, XVy = corner[:-1, :-1], corner[:-1, -1]
         inverse = np.linalg.inv(XVX)
         beta = inverse @ XVy
         pwrss = (corner[-1, -1] - XVy @ beta).real
-        return Point(factor, reduced, XVX, inverse, beta, float(pwrss), factor.solve(reduced))
+        solved = factor.solve(reduced)
+        return Point(moments, moved, factor, reduced, XVX, inverse, beta, float(pwrss), solved)
+
+    def slopes(self, point: Point, within: Spread) -> Slopes:
+        """First derivatives at a point, given its spread."""
+        return Slopes(self, point, within, *_in_blocks(point, within))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Slopes:
-    """Derivatives of the pieces of the criterion in S of each block, symmetric (q, q) each."""
+    """Derivatives of the pieces of the criterion: in S of each block, (q, q) each, and along R_0."""
 
+    system: System
+    point: Point
+    within: Spread
     logdet_v: tuple[Array, ...]
     logdet_x: tuple[Array, ...]
     pwrss: tuple[Array, ...]
 
-    def logdet(self, reml: bool) -> tuple[Array, ...]:
-        """Derivative of log|V|, with log|X'V^-1 X| for REML."""
-        if not reml:
-            return self.logdet_v
-        return tuple(v + x for v, x in zip(self.logdet_v, self.logdet_x, strict=True))
+    def profiled(self, nu: int, reml: bool) -> tuple[Array, ...]:
+        """Derivative of the profiled criterion in S of each block."""
+        triples = zip(self.logdet_v, self.logdet_x, self.pwrss, strict=True)
+        return tuple(v + (x if reml else 0.0) + nu / self.point.pwrss * y for v, x, y in triples)
 
-    def profiled(self, nu: int, pwrss: float, reml: bool) -> tuple[Array, ...]:
-        """Derivative of the profiled criterion."""
-        pairs = zip(self.logdet(reml), self.pwrss, strict=True)
-        return tuple(log + nu / pwrss * y for log, y in pairs)
+    def along(self, direction: Direction) -> NDArray[Any]:
+        """Derivatives of log|V|, log|X'V^-1 X| and y'Py along a direction."""
+        total = np.zeros(3, dtype=self.point.XVX.dtype)
+        for k, d in enumerate(direction.S):
+            if d is not None:
+                total += [(G[k] * d).sum() for G in (self.logdet_v, self.logdet_x, self.pwrss)]
+        return total if direction.R is None else total + self._along_residual(direction.R)
+
+    def _along_residual(self, E: NDArray[np.float64]) -> NDArray[Any]:
+        # V^-1 M = R^-1 (M - Z b), b the effects that M predicts: d M'V^-1 M = (M - Z b)' dR^-1 (M - Z b)
+        system, point = self.system, self.point
+        N = combine(system.parts, system.units.slopes(point.R0, E))
+        b = point.solved.b
+        effects = by_blocks(system.plan, b)
+        crossed = pair(N.columns, effects)
+        squared = pair(of_effects(system.plan, N.random, b), effects)
+        D = N.gram - crossed - crossed.T + squared
+        logdet_v = system.units.logdet_slope(point.R0, E) + trace(point.factor, self.within, N.random)
+        logdet_x = (point.XVX_inverse * D[:-1, :-1]).sum()
+        y = np.append(-point.beta, 1.0)
+        return np.array([logdet_v, logdet_x, y @ D @ y])
 
 
-def gradients(point: Point, within: Spread) -> Slopes:
+def _in_blocks(point: Point, within: Spread) -> tuple[tuple[Array, ...], ...]:
     """Slopes in S: d log|V| = <Z'V^-1 Z, dS>, d log|X'V^-1 X| and d y'Py by the same blocks of P.
 
     Sums over the levels of a block of the diagonal blocks of Z'V^-1 Z, of
@@ -114,4 +178,4 @@ def gradients(point: Point, within: Spread) -> Slopes:
         inner = (point.XVX_inverse @ x.reshape(p, q * l)).reshape(p, q, l)
         d_x.append(-sum((a @ b.T for a, b in zip(x, inner, strict=True)), start=np.zeros((q, q))))
         d_y.append(-(v @ v.T))
-    return Slopes(within.G, tuple(d_x), tuple(d_y))
+    return within.G, tuple(d_x), tuple(d_y)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from henderson.covariance import Coordinates
 from henderson.engine.blocked.basis import FixedBasis, fixed_basis, with_response
 from henderson.engine.blocked.curvature import Curvature, to_absolute
 from henderson.engine.protocol import Criterion, Information, InformationKind, Solution, TermSolution
@@ -117,6 +118,11 @@ class SpectralEngine:
         engine._setup(model, fixed, spectrum)
         return engine
 
+    @property
+    def shape(self) -> MixedModel:
+        """The model."""
+        return self.model
+
     # -- the search ------------------------------------------------------------------------------------
 
     @property
@@ -124,9 +130,13 @@ class SpectralEngine:
         """Second derivatives are sums over the eigenvalues, as the criterion is."""
         return True
 
-    def preconditioner(self) -> Array:
-        """Matrix M with theta = M phi, phi free of the units of z and G; shape (n_theta, n_theta)."""
-        return self._term.covariance.preconditioner(np.array([[self._scale]]))
+    def coordinates(self) -> Coordinates:
+        """Free coordinates phi of theta, without the units of z and G."""
+        return self._term.covariance.coordinates(np.array([[self._scale]]))
+
+    def scaled_factors(self, theta: Array) -> tuple[Array, ...]:
+        """T for z and G of unit mean square, a (1, 1) matrix."""
+        return (self._scale * self._term.covariance.factor(theta),)
 
     def start(self, *, reml: bool) -> Array:
         """The theta of the best criterion on a grid.
@@ -143,10 +153,9 @@ class SpectralEngine:
         theta = np.asarray(theta, dtype=np.float64)
         if self._last is None or not np.array_equal(self._last.theta, theta):
             t = float(self._term.covariance.factor(theta)[0, 0])
-            first, second = (d[..., 0, 0] for d in self._term.covariance.factor_derivatives(theta))
+            slope, bend = (d[..., 0, 0] for d in self._term.covariance.derivatives(theta))
             point = evaluate(self._spectrum, self._eta, t * t)
-            bend = 2.0 * (np.outer(first, first) + t * second)
-            self._last = _State(theta.copy(), point, 2.0 * t * first, bend)
+            self._last = _State(theta.copy(), point, slope, bend)
         return self._last
 
     def _nu(self, reml: bool) -> int:
@@ -221,8 +230,6 @@ class SpectralEngine:
             cov_beta=sigma2 * R_inverse @ point.schur @ R_inverse.T,
             sigma2=sigma2,
             terms=(TermSolution(b, sigma2 * self._conditional(point)[:, None, None]),),
-            # V P y = y - X beta, so that what is left of y is Py itself
-            fitted=self.model.y - residual,
             wrss=float(shrunk @ shrunk),
             ussq=point.ratio * float(shrunk @ (spectrum.values * shrunk)),
         )

@@ -1,0 +1,141 @@
+"""R(theta) within units, as the blocked engine sees it: R^-1 is a sum of fixed matrices.
+
+Units that have records at the same positions share a pattern. With A = R_0[positions, positions]^-1, the
+cross-product of two designs over the units of a pattern is
+
+    sum_a (A_aa - sum_{b != a} A_ab) X_a'Y_a + sum_{a < b} A_ab (X_a + X_b)'(Y_a + Y_b),
+
+X_a the records at position a. So every moment of the data in R^-1 is a combination, linear in numbers that
+depend on theta, of the plain moments of *parts*: records, or sums of two records of one unit.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from henderson.covariance import ByUnit, Residual
+from henderson.engine.blocked.plan import Index
+from henderson.errors import ModelNotSupportedError
+
+Array = NDArray[np.float64]
+#: Most parts: each holds moments of all levels.
+MAX_PARTS = 3000
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pattern:
+    """Units with records at the same positions.
+
+    Attributes
+    ----------
+    positions : ndarray, shape (m,)
+        Ascending.
+    rows : ndarray, shape (units, m)
+        Record of each unit at each of these positions.
+    """
+
+    positions: Index
+    rows: Index
+
+    @property
+    def block(self) -> tuple[Index, Index]:
+        """Index of R_0[positions, positions]."""
+        return np.ix_(self.positions, self.positions)  # type: ignore[return-value]
+
+
+@dataclass(frozen=True, eq=False)
+class UnitBlocks:
+    """The patterns of all records; R_0 (t, t) may be complex, to carry a derivative."""
+
+    patterns: tuple[Pattern, ...]
+    n: int
+
+    @cached_property
+    def parts(self) -> tuple[tuple[Index, Index | None], ...]:
+        """Records of each part: one row, or two whose sum is meant."""
+        out: list[tuple[Index, Index | None]] = []
+        for pattern in self.patterns:
+            columns = pattern.rows.T
+            out += [(rows, None) for rows in columns]
+            out += [(columns[a], columns[b]) for a, b in _pairs(len(columns))]
+        return tuple(out)
+
+    def coefficients(self, R0: NDArray[Any]) -> NDArray[Any]:
+        """How much of each part makes R^-1."""
+        return self._of_inverses([np.linalg.inv(R0[p.block]) for p in self.patterns])
+
+    def slopes(self, R0: NDArray[Any], E: Array) -> NDArray[Any]:
+        """Derivative of `coefficients` along a symmetric E (t, t): R^-1 moves by -R^-1 E R^-1."""
+        inverses = [np.linalg.inv(R0[p.block]) for p in self.patterns]
+        return self._of_inverses([-A @ E[p.block] @ A for A, p in zip(inverses, self.patterns, strict=True)])
+
+    def _of_inverses(self, inverses: list[NDArray[Any]]) -> NDArray[Any]:
+        out: list[NDArray[Any]] = []
+        for A in inverses:
+            out.append(2.0 * np.diag(A) - A.sum(axis=1))
+            out.append(np.array([A[a, b] for a, b in _pairs(len(A))], dtype=A.dtype))
+        return np.concatenate(out)
+
+    def logdet(self, R0: Array) -> float:
+        """log|R|."""
+        return float(sum(p.rows.shape[0] * np.linalg.slogdet(R0[p.block])[1] for p in self.patterns))
+
+    def logdet_slope(self, R0: NDArray[Any], E: Array) -> Any:
+        """Derivative of log|R| along E, tr(R^-1 E)."""
+        return sum(p.rows.shape[0] * (np.linalg.inv(R0[p.block]) * E[p.block]).sum() for p in self.patterns)
+
+    def times(self, R0: Array, M: Array) -> Array:
+        """R M for M (n, m)."""
+        return self._by_unit([R0[p.block] for p in self.patterns], M)
+
+    def times_inverse(self, R0: Array, M: Array) -> Array:
+        """R^-1 M for M (n, m)."""
+        return self._by_unit([np.asarray(np.linalg.inv(R0[p.block])) for p in self.patterns], M)
+
+    def _by_unit(self, blocks: list[Array], M: Array) -> Array:
+        out = np.empty_like(M)
+        for block, pattern in zip(blocks, self.patterns, strict=True):
+            out[pattern.rows] = np.einsum("ab,ubm->uam", block, M[pattern.rows])
+        return out
+
+
+def unit_blocks(residual: Residual, n: int) -> UnitBlocks:
+    """Sort the records by unit and position; independent records are units with one position.
+
+    Raises
+    ------
+    ModelNotSupportedError
+        If the units stand at too many different sets of positions.
+    """
+    if not isinstance(residual, ByUnit):
+        return UnitBlocks((Pattern(np.zeros(1, dtype=np.intp), np.arange(n)[:, None]),), n)
+    t = residual.covariance.q
+    present = np.zeros((residual.n_units, t), dtype=bool)
+    present[residual.unit, residual.position] = True
+    found, pattern_of = np.unique(np.packbits(present, axis=1), axis=0, return_inverse=True)
+    pattern_of = pattern_of.ravel()
+    size = present[np.unique(pattern_of, return_index=True)[1]].sum(axis=1)
+    n_parts = int((size * (size + 1) // 2).sum())
+    if n_parts > MAX_PARTS:
+        raise ModelNotSupportedError(
+            f"the units of residual='{residual.label}' have records at {len(found)} different sets of "
+            f"positions, of which {n_parts} sums of moments would have to be kept (at most {MAX_PARTS} are); "
+            "use fewer positions, or units that have records at more of the same ones"
+        )
+    order = np.lexsort((residual.position, residual.unit))
+    ends = np.cumsum(present.sum(axis=1))
+    patterns = []
+    for k, m in enumerate(size.tolist()):
+        units = np.flatnonzero(pattern_of == k)
+        rows = order[(ends[units] - m)[:, None] + np.arange(m)]
+        patterns.append(Pattern(np.flatnonzero(present[units[0]]), rows))
+    return UnitBlocks(tuple(patterns), n)
+
+
+def _pairs(m: int) -> list[tuple[int, int]]:
+    return [(a, b) for a in range(m) for b in range(a + 1, m)]
