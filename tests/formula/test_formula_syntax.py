@@ -97,6 +97,9 @@ def test_full_coding_is_rs_rule(written, factors, full):
         ("(1|(a:b)/c)", ["(1 | c:(a:b))", "(1 | a:b)"]),
         ("(1|g) + x + (0+x|g)", ["(1 | g)", "(0 + x | g)"]),
         ("((1|a) + (1|b))", ["(1 | a)", "(1 | b)"]),
+        ("(1|a/(b:c))", ["(1 | (b:c):a)", "(1 | a)"]),
+        ("(1|a:(b:c))", ["(1 | a:(b:c))"]),
+        ("(x||a/b)", ["(1 | b:a)", "(1 | a)", "(0 + x | b:a)", "(0 + x | a)"]),
     ],
 )
 def test_bars_expand_as_in_lme4(random, expanded):
@@ -134,7 +137,6 @@ def test_only_the_fixed_part_remains():
         ("y ~ x + 2 + (1|g)", "the number 2 is no term", "2"),
         ("y ~ x ~ z + (1|g)", "one '~'", "~"),
         ("y ~ x > 3 + (1|g)", "binds more loosely", ">"),
-        ("y ~ . + (1|g)", "'.' is not supported", "."),
         ("y ~ (a+b)^z + (1|g)", "whole number", "z"),
         ("y ~ (1|3)", "not a number", "3"),
         ("y ~ (1|g-h)", "joined by", "g-h"),

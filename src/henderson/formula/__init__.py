@@ -2,13 +2,15 @@
 
 from henderson.formula.bars import has_random_terms, names_in, parse_formula
 from henderson.formula.build import build_design
-from henderson.formula.design import Design, RandomDesign
+from henderson.formula.design import Design, RandomDesign, ResidualDesign, Structure
 from henderson.formula.spec import ModelSpec
 
 __all__ = [
     "Design",
     "ModelSpec",
     "RandomDesign",
+    "ResidualDesign",
+    "Structure",
     "build_design",
     "has_random_terms",
     "names_in",

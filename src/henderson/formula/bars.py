@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache, reduce
 
 from henderson.errors import DataError, FormulaError
 from henderson.formula.deparse import deparse
+from henderson.formula.design import UNSTRUCTURED, Structure
+from henderson.formula.dots import fill_dots
 from henderson.formula.syntax import (
     NESTED,
     Binary,
@@ -15,13 +18,16 @@ from henderson.formula.syntax import (
     Node,
     Number,
     Paren,
+    Span,
     String,
     Unary,
     addends,
     formula_error,
     parse,
     precedence,
+    walk,
 )
+from henderson.formula.tags import is_tagged, random_term_in, read_random_term
 from henderson.formula.terms import TermSet, expand_terms
 
 
@@ -53,11 +59,14 @@ class Bar:
         The right side.
     text : str
         As the user would write it, for messages.
+    structure : Structure
+        From the covariance tag around it.
     """
 
     effects: TermSet
     group: Group
     text: str
+    structure: Structure = UNSTRUCTURED
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,13 +89,14 @@ class ParsedFormula:
     bars: tuple[Bar, ...]
 
 
-@lru_cache(maxsize=256)
-def parse_formula(text: str) -> ParsedFormula:
-    """Parse an lme4 formula; pure, so each text is parsed once.
+def parse_formula(text: str, columns: Sequence[str] | None = None) -> ParsedFormula:
+    """Parse an lme4 formula.
 
     Parameters
     ----------
     text : str
+    columns : sequence of str, optional
+        Of the table, for the dot in ``y ~ . + (1 | g)`` to stand for; without them it stays as it is.
 
     Returns
     -------
@@ -96,14 +106,29 @@ def parse_formula(text: str) -> ParsedFormula:
     ------
     FormulaError
         For a formula that cannot be read, with the spot underlined.
+    DataError
+        For a response of several columns, or a dot that stands for none.
 
     Examples
     --------
+    >>> parse_formula("y ~ . + (x | g)", ("g", "x", "y", "z")).fixed.labels
+    ('x', 'z')
     >>> [b.text for b in parse_formula("y ~ x + (x || g/h)").bars]
     ['(1 | h:g)', '(1 | g)', '(0 + x | h:g)', '(0 + x | g)']
     """
+    if columns is None or Name(".") not in walk(parse(text)):
+        return _without_columns(text)
     try:
-        return _parsed(parse(text), text)
+        return _parsed(parse(text), text, columns)
+    except RecursionError:
+        raise FormulaError(NESTED) from None
+
+
+@lru_cache(maxsize=256)
+def _without_columns(text: str) -> ParsedFormula:
+    """Pure, so that each text is parsed once."""
+    try:
+        return _parsed(parse(text), text, None)
     except RecursionError:
         raise FormulaError(NESTED) from None
 
@@ -117,7 +142,7 @@ def has_random_terms(text: str) -> bool:
     (False, True)
     """
     try:
-        found: list[Binary] = []
+        found: list[Binary | Call] = []
         _without_bars(_checked(parse(text), text).right, text, found)
     except RecursionError:
         raise FormulaError(NESTED) from None
@@ -132,19 +157,7 @@ def names_in(text: str) -> set[str]:
     >>> sorted(names_in("log(y) ~ x:z + (1 | g)"))
     ['g', 'x', 'y', 'z']
     """
-    found: set[str] = set()
-    nodes: list[Node] = [parse(text)]
-    while nodes:
-        match nodes.pop():
-            case Name(name):
-                found.add(name)
-            case Binary(_, left, right):
-                nodes += [left, right]
-            case Unary(_, inner) | Paren(inner):
-                nodes.append(inner)
-            case Call(_, arguments):
-                nodes += [argument for _, argument in arguments]
-    return found
+    return {node.name for node in walk(parse(text)) if isinstance(node, Name)}
 
 
 def _checked(tree: Node, text: str) -> Binary:
@@ -156,7 +169,7 @@ def _checked(tree: Node, text: str) -> Binary:
     return tree
 
 
-def _parsed(tree: Node, text: str) -> ParsedFormula:
+def _parsed(tree: Node, text: str, columns: Sequence[str] | None) -> ParsedFormula:
     tree = _checked(tree, text)
     if isinstance(tree.left, Call) and tree.left.function == "cbind":
         raise DataError(
@@ -166,16 +179,22 @@ def _parsed(tree: Node, text: str) -> ParsedFormula:
     if isinstance(tree.left, Number | String):
         kind = "number" if isinstance(tree.left, Number) else "quoted string"
         raise formula_error(f"the response is a {kind}, not a column", text, tree.left.span)
-    stray = _first_bar(tree.left)
+    stray = random_term_in(tree.left)
     if stray is not None:
-        raise formula_error("a random term cannot stand on the response side", text, stray.at)
-    found: list[Binary] = []
+        raise formula_error("a random term cannot stand on the response side", text, _spot(stray))
+    found: list[Binary | Call] = []
     fixed = _without_bars(tree.right, text, found)
     if not found:
         raise FormulaError(
             f"there is no random term in {text!r}: add one such as (1 | group), "
             "or fit a plain linear model elsewhere"
         )
+    if columns is not None and Name(".") in walk(tree.right):
+        groups = [read_random_term(term, text)[1].right for term in found]
+        named = [node for part in (tree.left, *groups) for node in walk(part)]
+        taken = {node.name for node in named if isinstance(node, Name)}
+        found = []
+        fixed = _without_bars(fill_dots(tree.right, columns, taken, text), text, found)
     bars = tuple(bar for node in found for bar in _expand_bar(node, text))
     terms = expand_terms(fixed, text)
     response = deparse(tree.left)
@@ -185,47 +204,30 @@ def _parsed(tree: Node, text: str) -> ParsedFormula:
     return ParsedFormula(text=text, response=tree.left, fixed=terms, bars=bars)
 
 
-def _is_bar(node: Node) -> bool:
-    return isinstance(node, Binary) and node.op in ("|", "||")
-
-
-def _first_bar(node: Node) -> Binary | None:
-    """The first bar that is not inside a function call, where `|` means "or"."""
-    waiting = [node]
-    while waiting:
-        match waiting.pop():
-            case Binary("|" | "||") as bar:
-                return bar
-            case Binary(_, left, right):
-                waiting += [right, left]
-            case Unary(_, inner) | Paren(inner):
-                waiting.append(inner)
-            case _:
-                pass
-    return None
-
-
-def _without_bars(node: Node, text: str, found: list[Binary]) -> Node | None:
+def _without_bars(node: Node, text: str, found: list[Binary | Call]) -> Node | None:
     """The fixed part of a tree (None if nothing is left); its random terms are appended to `found`."""
     match node:
         case Paren(Binary("|" | "||") as bar):
             found.append(bar)
             return None
-        case Paren(inner) if _first_bar(inner) is not None:
+        case Call() if is_tagged(node):
+            found.append(node)
+            return None
+        case Paren(inner) if random_term_in(inner) is not None:
             return _without_bars(inner, text, found)
         case Binary("+"):
             parts = [_without_bars(part, text, found) for part in addends(node)]
             kept_parts = [part for part in parts if part is not None]
             return reduce(_plus, kept_parts) if kept_parts else None
-        case Binary("-", left, right, span, at) if _first_bar(right) is None:
+        case Binary("-", left, right, span, at) if random_term_in(right) is None:
             kept = _without_bars(left, text, found)
             return Unary("-", right, span) if kept is None else Binary("-", kept, right, span, at)
         case _:
-            stray = _first_bar(node)
+            stray = random_term_in(node)
             if stray is None:
                 return node
-            if _is_bar(node):
-                raise formula_error("a random term needs parentheses of its own: (1 | g)", text, stray.at)
+            if isinstance(node, Binary) and node.op in ("|", "||"):
+                raise formula_error("a random term needs parentheses of its own: (1 | g)", text, node.at)
             if isinstance(node, Binary) and precedence(node.op) < precedence("+"):
                 message = f"{node.op!r} binds more loosely than '+': put what it compares in I(...)"
                 raise formula_error(message, text, node.at)
@@ -236,18 +238,20 @@ def _plus(left: Node, right: Node) -> Node:
     return Binary("+", left, right, (left.span[0], right.span[1]))
 
 
-def _expand_bar(bar: Binary, text: str) -> list[Bar]:
-    nested = _first_bar(bar.left) or _first_bar(bar.right)
+def _expand_bar(term: Binary | Call, text: str) -> list[Bar]:
+    structure, bar = read_random_term(term, text)
+    nested = random_term_in(bar.left) or random_term_in(bar.right)
     if nested is not None:
-        raise formula_error("one random term holds one bar", text, nested.at)
+        raise formula_error("one random term holds one bar", text, _spot(nested))
     effects = expand_terms(bar.left, text)
     if effects.offsets:
         raise formula_error("an offset belongs outside the random terms", text, bar.left.span)
     if not effects.terms and not effects.intercept:
         raise formula_error("this random term is empty: give it an effect, such as (1 | g)", text, bar.span)
-    groups = [Group(_label(tree), tuple(_atoms(tree))) for tree in _expand_groups(bar.right, text)]
+    groups = grouping_factors(bar.right, text)
     if bar.op == "|":
-        return [Bar(effects, group, f"({deparse(bar.left)} | {group.label})") for group in groups]
+        written = deparse(bar.left)
+        return [Bar(effects, group, structure.around(written, group.label), structure) for group in groups]
     parts = [
         (effects.single(term), f"0 + {label}")
         for term, label in zip(effects.terms, effects.labels, strict=True)
@@ -257,11 +261,28 @@ def _expand_bar(bar: Binary, text: str) -> list[Bar]:
     return [Bar(part, group, f"({label} | {group.label})") for part, label in parts for group in groups]
 
 
+def _spot(term: Binary | Call) -> Span:
+    """What to underline of a random term: its bar, or its tag."""
+    return term.at if isinstance(term, Binary) else term.span
+
+
+def grouping_factors(node: Node, text: str) -> list[Group]:
+    """The grouping factors that the right side of a bar stands for.
+
+    >>> [group.label for group in grouping_factors(parse("a/b"), "a/b")]
+    ['b:a', 'a']
+    """
+    trees = (tree.inner if isinstance(tree, Paren) else tree for tree in _expand_groups(node, text))
+    return [Group(_label(tree), tuple(_atoms(tree))) for tree in trees]
+
+
 def _expand_groups(node: Node, text: str) -> list[Node]:
     """The grouping factors that a right side stands for, as trees of `:` only."""
     match node:
-        case Paren(inner):
-            return _expand_groups(inner, text)
+        case Paren(inner, span):
+            groups = _expand_groups(inner, text)
+            # Kept around an interaction, because they are part of the label: (b:c):a.
+            return [Paren(groups[0], span)] if len(groups) == 1 and isinstance(groups[0], Binary) else groups
         case Name() | Call():
             return [node]
         case Binary("/", left, right):
@@ -287,6 +308,8 @@ def _label(tree: Node) -> str:
 
 
 def _atoms(tree: Node) -> list[Node]:
+    if isinstance(tree, Paren):
+        return _atoms(tree.inner)
     if isinstance(tree, Binary) and tree.op == ":":
         return _atoms(tree.left) + _atoms(tree.right)
     return [tree]

@@ -12,9 +12,11 @@ from numpy.typing import NDArray
 from henderson.errors import DataError
 from henderson.formula.bars import Bar, ParsedFormula, parse_formula
 from henderson.formula.deparse import deparse
-from henderson.formula.design import Design, RandomDesign
+from henderson.formula.design import Design, RandomDesign, Structure
 from henderson.formula.matrix import Matrix
 from henderson.formula.modelframe import ModelFrame, NaAction, model_frame
+from henderson.formula.positions import check_steps, spacing_notices
+from henderson.formula.residual import FORMS, Residual, parse_residual, residual_design
 from henderson.formula.spec import ModelSpec, RandomSpec
 from henderson.formula.terms import TermSet
 from henderson.io.columns import NumericColumn, as_numbers
@@ -36,6 +38,7 @@ def build_design(
     na_action: NaAction = "omit",
     contrasts: Mapping[str, Any] | None = None,
     related: Collection[str] = (),
+    residual: str | None = None,
 ) -> Design:
     """Build the arrays of a linear mixed model from an lme4 formula.
 
@@ -56,6 +59,9 @@ def build_design(
         default, as in lme4.
     related : collection of str
         Grouping factors whose levels have a relationship matrix: these may have one row for each level.
+    residual : str, optional
+        How residuals vary: ``"diag(group)"`` gives each level a variance of its own; ``"us(trait | unit)"``,
+        ``"cs(trait | unit)"`` and ``"ar1(time | unit)"`` let those of one unit vary together.
 
     Returns
     -------
@@ -79,9 +85,17 @@ def build_design(
         raise DataError(
             f"the formula is a {type(formula).__name__}, and a string is needed: 'y ~ x + (1 | g)'"
         )
-    parsed = parse_formula(formula)
+    table = open_table(data)
+    parsed = parse_formula(formula, table.names)
+    errors = None if residual is None else _residual(residual)
     frame = model_frame(
-        parsed, open_table(data), weights=weights, offset=offset, subset=subset, na_action=na_action
+        parsed,
+        table,
+        weights=weights,
+        offset=offset,
+        subset=subset,
+        na_action=na_action,
+        residual=() if errors is None else errors.variables,
     )
     y = _response(parsed, frame)
     _check_finite(parsed, frame)
@@ -90,6 +104,7 @@ def build_design(
         fixed = Matrix.learn(parsed.fixed, frame.column, contrasts)
         terms = sorted_by_levels([_random_term(bar, frame) for bar in parsed.bars])
         _check_groups([design for design, _ in terms], [spec for _, spec in terms], len(y), related)
+        structure, uneven = (None, ()) if errors is None else residual_design(errors, frame)
     except DataError as error:
         # Levels and rows may be too few only because of those that were dropped.
         raise DataError("; note: ".join([str(error), *frame.notices])) from None
@@ -104,7 +119,7 @@ def build_design(
         rows=frame.rows,
         excluded=frame.excluded,
         n_rows=frame.n_rows,
-        notices=frame.notices,
+        notices=(*frame.notices, *_spacing(terms), *uneven),
         spec=ModelSpec(
             formula=formula,
             response=deparse(parsed.response),
@@ -114,7 +129,14 @@ def build_design(
             offset_is_array=not (offset is None or isinstance(offset, str)),
             state=frame.evaluator.state,
         ),
+        residual=structure,
     )
+
+
+def _residual(text: str) -> Residual:
+    if not isinstance(text, str):
+        raise DataError(f"residual is a {type(text).__name__}, and a string is needed: {FORMS}")
+    return parse_residual(text)
 
 
 def _response(parsed: ParsedFormula, frame: ModelFrame) -> FloatArray:
@@ -127,6 +149,7 @@ def _matrix(matrix: Matrix, frame: ModelFrame) -> FloatArray:
 
 def _random_term(bar: Bar, frame: ModelFrame) -> tuple[RandomDesign, RandomSpec]:
     effects = Matrix.learn(bar.effects, frame.column)
+    _check_structure(bar, effects)
     grouping, codes = frame.grouping(bar.group)
     design = RandomDesign(
         group=bar.group.label,
@@ -134,8 +157,28 @@ def _random_term(bar: Bar, frame: ModelFrame) -> tuple[RandomDesign, RandomSpec]
         codes=codes,
         levels=grouping.levels,
         z=_matrix(effects, frame),
+        structure=bar.structure,
     )
-    return design, RandomSpec(bar.text, effects, grouping)
+    return design, RandomSpec(bar.text, effects, grouping, bar.structure)
+
+
+def _check_structure(bar: Bar, effects: Matrix) -> None:
+    if bar.structure.kind == "ar1":
+        check_steps(bar, effects)
+    elif bar.structure == Structure("cs") and len(effects.names) < 2:
+        raise DataError(
+            f"{bar.text}: compound symmetry needs two effects or more, and there is only "
+            f"{effects.names[0]}; leave cs() out"
+        )
+
+
+def _spacing(terms: list[tuple[RandomDesign, RandomSpec]]) -> tuple[str, ...]:
+    notices: tuple[str, ...] = ()
+    for design, spec in terms:
+        if design.structure.kind == "ar1":
+            time = spec.effects.variables[0]
+            notices += spacing_notices(spec.text, time.name, time.levels or ())
+    return notices
 
 
 def sorted_by_levels(
@@ -185,7 +228,7 @@ def _check_groups(
     terms: list[RandomDesign], specs: list[RandomSpec], n_rows: int, related: Collection[str]
 ) -> None:
     """Refuse, as lme4 does, grouping factors and terms that cannot be told from the residual."""
-    single = [t.group for t in terms if len(t.levels) < 2 and t.group not in related]
+    single = [t.group for t in terms if len(t.levels) < 2 and t.group not in related and not _serial(t)]
     if single:
         raise DataError(
             f"grouping factors must have more than one level in the rows used (problems: {_listed(single)}): "
@@ -199,11 +242,16 @@ def _check_groups(
         )
     for term, spec in zip(terms, specs, strict=True):
         n_effects = term.z.shape[1] * len(term.levels)
-        if n_effects >= n_rows and term.group not in related:
+        if n_effects >= n_rows and term.group not in related and not _serial(term):
             raise DataError(
                 f"number of observations (={n_rows}) <= number of random effects (={n_effects}) "
                 f"for term {spec.text}: its variances cannot be told from the residual; give it fewer effects"
             )
+
+
+def _serial(term: RandomDesign) -> bool:
+    """Whether neighbouring effects tell a term from the residual, so that one record each is enough."""
+    return term.structure.kind == "ar1"
 
 
 def _listed(names: list[str]) -> str:

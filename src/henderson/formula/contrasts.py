@@ -9,6 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from henderson.errors import DataError
+from henderson.formula.deparse import deparse
+from henderson.formula.syntax import Call, Name, Node, Number, String
+from henderson.io.frame import closest
 
 Contrast = tuple[NDArray[np.float64], tuple[str, ...]]
 
@@ -23,7 +26,7 @@ def contrast_matrix(kind: Any, levels: Sequence[str], factor: str) -> Contrast:
     kind : str or array_like, shape (l, k)
         ``"treatment"``, ``"sum"``, ``"helmert"``, ``"poly"``, ``"SAS"``, with or without R's ``"contr."``;
         or the matrix itself. A data frame has the levels as its index, and its columns name those of the
-        design.
+        design. As in R, a matrix of fewer than l - 1 columns is completed to l - 1.
     levels : sequence of str, length l
     factor : str
         Its name, for messages.
@@ -64,7 +67,49 @@ def contrast_matrix(kind: Any, levels: Sequence[str], factor: str) -> Contrast:
         case "poly":
             return orthogonal_polynomials(n), (".L", ".Q", ".C", *(f"^{k}" for k in range(4, n)))[: n - 1]
         case _:
-            raise DataError(f"contrasts for {factor!r}: {kind!r} is none of {', '.join(NAMES)}, nor a matrix")
+            raise DataError(
+                f"contrasts for {factor!r}: {kind!r} is none of {', '.join(NAMES)}, nor a matrix"
+                f"{_similar(kind.removeprefix('contr.'))}"
+            )
+
+
+def _similar(name: str) -> str:
+    hint = closest(name, NAMES)
+    return hint if hint.endswith("?") else ""
+
+
+def contrast_in(node: Node) -> tuple[str | None, int | None]:
+    """The contrasts that a variable asks for itself, as ``C(f, contr.sum)`` does, and how many of them.
+
+    Returns
+    -------
+    kind : str or None
+    how_many : int or None
+        None for all.
+
+    Raises
+    ------
+    DataError
+        For contrasts that are not given by name.
+
+    Examples
+    --------
+    >>> from henderson.formula.syntax import parse
+    >>> contrast_in(parse("C(f, poly, 1)")), contrast_in(parse("f"))
+    (('poly', 1), (None, None))
+    """
+    match node:
+        case Call("C", (_, (None | "contr", Name(kind) | String(kind)))):
+            return kind, None
+        case Call("C", (_, (None | "contr", Name(kind) | String(kind)), (None | "how.many", Number(count)))):
+            return kind, int(count)
+        case Call("C", (_, _, *_)):
+            raise DataError(
+                f"{deparse(node)}: contrasts are given by name here, such as contr.sum; "
+                f"a matrix goes into the argument contrasts={{{deparse(node.arguments[0][1])!r}: ...}}"
+            )
+        case _:
+            return None, None
 
 
 def _given(kind: Any, levels: Sequence[str], factor: str) -> Contrast:
@@ -83,20 +128,34 @@ def _given(kind: Any, levels: Sequence[str], factor: str) -> Contrast:
         )
     if not np.isfinite(matrix).all():
         raise DataError(f"contrasts for {factor!r}: the matrix has missing or infinite entries")
-    suffixes = tuple(str(k + 1) for k in range(matrix.shape[1]))
-    if not isinstance(kind, pd.DataFrame):
-        return matrix, suffixes
-    if all(isinstance(name, str) for name in kind.columns):
-        suffixes = tuple(kind.columns)
-    rows = [str(label) for label in kind.index]
-    if sorted(rows) == sorted(levels):
-        return matrix[[rows.index(level) for level in levels]], suffixes
-    if not isinstance(kind.index, pd.RangeIndex):
-        raise DataError(
-            f"contrasts for {factor!r}: the rows of the matrix are labelled {', '.join(rows[:8])}, "
-            f"and the levels are {', '.join(levels[:8])}"
-        )
-    return matrix, suffixes
+    names: tuple[str, ...] = ()
+    if isinstance(kind, pd.DataFrame):
+        rows = [str(label) for label in kind.index]
+        if sorted(rows) == sorted(levels):
+            matrix = matrix[[rows.index(level) for level in levels]]
+        elif not isinstance(kind.index, pd.RangeIndex):
+            raise DataError(
+                f"contrasts for {factor!r}: the rows of the matrix are labelled {', '.join(rows[:8])}, "
+                f"and the levels are {', '.join(levels[:8])}"
+            )
+        if all(isinstance(name, str) for name in kind.columns):
+            names = tuple(kind.columns)
+    return _completed(matrix, names, factor)
+
+
+def _completed(matrix: NDArray[np.float64], names: tuple[str, ...], factor: str) -> Contrast:
+    """R's way with too few contrasts: orthonormal ones are added, nameless where the others have names."""
+    n_levels, given = matrix.shape
+    missing = n_levels - 1 - given
+    if missing:
+        known = np.column_stack([np.ones(n_levels), matrix])
+        if np.linalg.matrix_rank(known) <= given:
+            raise DataError(
+                f"contrasts for {factor!r}: a column of the matrix is a combination of the others and the "
+                "intercept, so that its coefficient could not be told"
+            )
+        matrix = np.column_stack([matrix, np.linalg.qr(known, mode="complete")[0][:, given + 1 :]])
+    return matrix, (*names, *[""] * missing) if names else tuple(str(k) for k in range(1, n_levels))
 
 
 def orthogonal_polynomials(n: int) -> NDArray[np.float64]:

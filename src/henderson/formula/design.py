@@ -4,13 +4,55 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from henderson.formula.spec import ModelSpec
+
+
+Kind = Literal["us", "diag", "cs", "ar1"]
+
+
+@dataclass(frozen=True, slots=True)
+class Structure:
+    """How the effects of one level, or the residuals of one unit, vary together: a covariance tag of lme4.
+
+    Attributes
+    ----------
+    kind : {"us", "diag", "cs", "ar1"}
+        Unstructured; independent; compound symmetry (one correlation); autoregressive (its powers).
+    homogeneous : bool
+        One variance for all; of no meaning for "us".
+
+    Examples
+    --------
+    >>> print(Structure("diag", homogeneous=True), Structure("ar1", homogeneous=True), Structure())
+    diag(hom = TRUE) ar1 us
+    >>> Structure("cs").around("1 + x", "g")
+    'cs(1 + x | g)'
+    """
+
+    kind: Kind = "us"
+    homogeneous: bool = False
+
+    def around(self, effects: str, group: str) -> str:
+        """A random term as lme4 writes it: plain parentheses for "us", ``hom`` only where unusual."""
+        return f"{'' if self.kind == 'us' else self.kind}({effects} | {group}{self._option(', ')})"
+
+    def __str__(self) -> str:
+        option = self._option("")
+        return f"{self.kind}({option})" if option else self.kind
+
+    def _option(self, separator: str) -> str:
+        if self.kind == "us" or self.homogeneous == (self.kind == "ar1"):
+            return ""
+        return f"{separator}hom = {'TRUE' if self.homogeneous else 'FALSE'}"
+
+
+UNSTRUCTURED = Structure()
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +71,8 @@ class RandomDesign:
         Labels of the levels, in the factor's own order.
     z : ndarray of float64, shape (n, q)
         The numbers that multiply the level's effects in each row.
+    structure : Structure
+        How the q effects of a level vary together.
     """
 
     group: str
@@ -36,6 +80,43 @@ class RandomDesign:
     codes: NDArray[np.int64]
     levels: Sequence[str]
     z: NDArray[np.float64]
+    structure: Structure = UNSTRUCTURED
+
+
+@dataclass(frozen=True, slots=True)
+class ResidualDesign:
+    """A residual covariance that is not a multiple of the identity.
+
+    Attributes
+    ----------
+    structure : Structure
+    group : str or None
+        Label of the unit within which residuals are correlated; None where they are not ("diag").
+    position_group : str
+        Label of the factor that says which row of the structure a record belongs to.
+    unit : ndarray of int64, shape (n,), or None
+        Unit of each record, 0 to ``n_units - 1``; None where `group` is.
+    position : ndarray of int64, shape (n,)
+        Position of each record, 0 to ``len(positions) - 1``: at most one record for each position and unit.
+    positions : sequence of str
+        Labels of the positions that occur, in the factor's own order.
+    n_units : int
+        Where `group` is None, every record is a unit of its own.
+    """
+
+    structure: Structure
+    group: str | None
+    position_group: str
+    unit: NDArray[np.int64] | None
+    position: NDArray[np.int64]
+    positions: Sequence[str]
+    n_units: int
+
+    @property
+    def text(self) -> str:
+        """As a user would write it: ``"diag(sex)"``, ``"us(trait | iid)"``."""
+        inside = self.position_group if self.group is None else f"{self.position_group} | {self.group}"
+        return f"{self.structure.kind}({inside})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +147,8 @@ class Design:
         What the user should hear about the data: rows dropped and why.
     spec : ModelSpec
         The stateful recipe that builds X and z for new data.
+    residual : ResidualDesign or None
+        None for independent residuals of one variance (up to `weights`).
     """
 
     y: NDArray[np.float64]
@@ -80,3 +163,4 @@ class Design:
     n_rows: int
     notices: tuple[str, ...]
     spec: ModelSpec
+    residual: ResidualDesign | None = None

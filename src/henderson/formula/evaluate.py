@@ -12,14 +12,24 @@ from numpy.typing import NDArray
 
 from henderson.errors import DataError, HendersonError
 from henderson.formula.deparse import deparse
-from henderson.formula.functions import PLAIN, STATEFUL, stateful_transform
+from henderson.formula.functions import PLAIN
 from henderson.formula.syntax import Binary, Call, Name, Node, Number, Paren, String, Unary
+from henderson.formula.tags import KINDS
+from henderson.formula.transforms import OF_FACTORS, STATEFUL
 from henderson.io.columns import Column, FactorColumn, NumericColumn, logical_column, numeric_column
-from henderson.io.frame import Table, column_of
+from henderson.io.frame import Table, closest, column_of
 
 State = dict[str, dict[str, Any]]
 
-_CONSTANTS: dict[str, Any] = {"TRUE": True, "FALSE": False, "NULL": None, "T": True, "F": False, "pi": np.pi}
+_CONSTANTS: dict[str, Any] = {
+    "TRUE": True,
+    "FALSE": False,
+    "NULL": None,
+    "T": True,
+    "F": False,
+    "pi": np.pi,
+    "Inf": np.inf,
+}
 
 _OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
     "+": operator.add,
@@ -40,9 +50,6 @@ _OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
     "&&": np.logical_and,
     "||": np.logical_or,
 }
-MAX_DEGREE = 15
-"""Of poly()."""
-
 _ON_LABELS = {"==", "!=", "%in%"}
 
 
@@ -135,6 +142,9 @@ def _leaves(node: Node) -> list[Node]:
     match node:
         case Name() | Call("is.na"):
             return [node]
+        case Call("C", ((_, coded), *_)):
+            # What follows is the name of contrasts, which is no column.
+            return _leaves(coded)
         case Binary(_, left, right):
             return _leaves(left) + _leaves(right)
         case Unary(_, inner) | Paren(inner):
@@ -183,48 +193,37 @@ class _Walk:
 
     def call(self, node: Call) -> Any:
         function = node.function.removeprefix("np.").removeprefix("numpy.")
-        positional = [self.value(argument) for name, argument in node.arguments if name is None]
-        named = {name: self.value(argument) for name, argument in node.arguments if name is not None}
-        if function in PLAIN:
-            return PLAIN[function](*positional, **named)
-        if function in STATEFUL:
+        if function not in PLAIN and function not in STATEFUL:
+            raise DataError(
+                f"the function {node.function}() is not known here: compute the column in the table first, "
+                f"or {_known(function)}"
+            )
+        taken = node.arguments[:1] if function == "C" else node.arguments
+        positional = [self.value(argument) for name, argument in taken if name is None]
+        named = {name.replace(".", "_"): self.value(a) for name, a in taken if name is not None}
+        try:
+            if function in PLAIN:
+                return PLAIN[function](*positional, **named)
             return self.transform(function, deparse(node), positional, named)
-        raise DataError(
-            f"the function {node.function}() is not known here: compute the column in the table first, "
-            f"or use one of {', '.join(sorted([*PLAIN, *STATEFUL, 'is.na']))}"
-        )
+        except DataError as error:
+            raise DataError(f"{deparse(node)}: {error}") from None
 
     def transform(self, function: str, call: str, positional: list[Any], named: dict[str, Any]) -> Any:
-        if not positional or isinstance(positional[0], FactorColumn):
-            raise DataError(f"{call} needs a column of numbers")
-        if function != "bs" and any(np.ndim(a) or isinstance(a, FactorColumn) for a in positional[1:]):
-            raise DataError(f"{call}: one column is taken, and what follows it are single numbers")
-        positional = [positional[0], *(_whole(a) for a in positional[1:])]
-        if function == "bs":
-            bounds = named.pop("Boundary.knots", None)
-            if bounds is not None:
-                named["lower_bound"], named["upper_bound"] = map(float, bounds)
-            # R's splines go on beyond their boundary knots; formulaic's would refuse.
-            named["extrapolation"] = "extend"
-        renamed = {STATEFUL[function].get(name, name): _whole(value) for name, value in named.items()}
+        """Apply a function that remembers the training data."""
+        x = positional[0] if positional else named.get("x")
+        if x is None or (isinstance(x, FactorColumn) and function not in OF_FACTORS):
+            raise DataError("a column of numbers is needed")
         remembered = self.state.setdefault(call, {})
-        if function == "poly" and not remembered:
-            degree = renamed.get("degree", positional[1] if len(positional) > 1 else 1)
-            if not (isinstance(degree, int) and 1 <= degree <= MAX_DEGREE):
-                raise DataError(
-                    f"{call}: the degree must be a whole number from 1 to {MAX_DEGREE}, "
-                    "beyond which rounding spoils the columns"
-                )
-            distinct = len(np.unique(positional[0]))
-            if degree >= distinct and not renamed.get("raw"):
-                raise DataError(f"{call}: the degree must be less than the {distinct} distinct values")
-        result = stateful_transform(function)(positional[0], *positional[1:], **renamed, _state=remembered)
-        result = getattr(result, "__wrapped__", result)
-        return np.column_stack(list(result.values())) if isinstance(result, dict) else np.asarray(result)
+        if not remembered and isinstance(x, np.ndarray) and not x.size:
+            raise DataError("no row has all the values that it needs")
+        return STATEFUL[function](*positional, **named, state=remembered)
 
 
-def _whole(value: Any) -> Any:
-    return int(value) if isinstance(value, float) and value.is_integer() else value
+def _known(function: str) -> str:
+    hint = closest(function, [*PLAIN, *STATEFUL, *KINDS])
+    if hint.endswith("?"):
+        return hint.removeprefix("; ")
+    return f"use one of {', '.join(sorted([*PLAIN, *STATEFUL, 'is.na']))}"
 
 
 def _numbers(value: Any, op: str) -> Any:

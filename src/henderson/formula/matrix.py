@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from henderson.errors import DataError
-from henderson.formula.contrasts import contrast_matrix
+from henderson.formula.contrasts import contrast_in, contrast_matrix
 from henderson.formula.syntax import Node
 from henderson.formula.terms import TermSet, full_coding
 from henderson.io.columns import Column, FactorColumn, NumericColumn, as_factor
@@ -60,9 +60,10 @@ class Variable:
                 f"the factor {name!r} has {only} in the rows used, and contrasts need two or more: "
                 "leave it out of the formula"
             )
-        kind = contrast if contrast is not None else "poly" if column.ordered else "treatment"
+        own, how_many = contrast_in(node)
+        kind = contrast if contrast is not None else own or ("poly" if column.ordered else "treatment")
         matrix, suffixes = contrast_matrix(kind, column.levels, name)
-        return cls(node, name, tuple(column.levels), matrix, suffixes)
+        return cls(node, name, tuple(column.levels), matrix[:, :how_many], suffixes[:how_many])
 
     @property
     def is_factor(self) -> bool:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from henderson.errors import DataError
+from henderson.formula.design import UNSTRUCTURED, Structure
 from henderson.formula.evaluate import Evaluator, State
 from henderson.formula.groups import Grouping
 from henderson.formula.matrix import Matrix
@@ -29,11 +30,13 @@ class RandomSpec:
         ``"(Days | Subject)"``.
     effects : Matrix
     grouping : Grouping
+    structure : Structure
     """
 
     text: str
     effects: Matrix
     grouping: Grouping
+    structure: Structure = UNSTRUCTURED
 
 
 @dataclass(frozen=True, slots=True)

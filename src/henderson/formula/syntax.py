@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -99,6 +100,25 @@ def addends(node: Node) -> list[Node]:
         found.append(node.right)
         node = node.left
     return [node, *reversed(found)]
+
+
+def walk(node: Node) -> Iterator[Node]:
+    """A node and all below it, from left to right.
+
+    >>> [each.name for each in walk(parse("log(y) + x:z")) if isinstance(each, Name)]
+    ['y', 'x', 'z']
+    """
+    waiting = [node]
+    while waiting:
+        node = waiting.pop()
+        yield node
+        match node:
+            case Binary(_, left, right):
+                waiting += [right, left]
+            case Unary(_, inner) | Paren(inner):
+                waiting.append(inner)
+            case Call(_, arguments):
+                waiting += [argument for _, argument in reversed(arguments)]
 
 
 # R's precedences, loosest first; one number per level so that the parser is a single loop.

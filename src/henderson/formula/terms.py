@@ -9,7 +9,6 @@ from henderson.formula.deparse import deparse
 from henderson.formula.syntax import (
     Binary,
     Call,
-    Name,
     Node,
     Number,
     Paren,
@@ -145,8 +144,6 @@ class _Algebra:
                 raise formula_error(
                     "a quoted string is no term: give the column's name", self.text, node.span
                 )
-            case Name("."):
-                raise formula_error("'.' is not supported: name the columns", self.text, node.span)
             case _:
                 return [1 << self.variable(node)]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -152,6 +153,11 @@ class Labels(Sequence[str]):
     def __init__(self, values: NDArray[Any]) -> None:
         self._values = values
 
+    @property
+    def values(self) -> NDArray[Any]:
+        """What the labels are made from."""
+        return self._values
+
     @cached_property
     def _strings(self) -> tuple[str, ...]:
         listed = self._values.tolist()
@@ -270,4 +276,49 @@ def as_numbers(column: Column, role: str) -> NDArray[np.float64]:
         values = column.codes.astype(np.float64)
         values[column.codes < 0] = np.nan
         return values
-    raise DataError(f"the {role} holds categories ({', '.join(column.levels[:4])}), and numbers are needed")
+    shown = ", ".join(column.levels[:4]) + (", ..." if len(column.levels) > 4 else "")
+    raise DataError(
+        f"the {role} holds categories ({shown}), and numbers are needed{_how_to_convert(column.levels)}"
+    )
+
+
+def _how_to_convert(levels: Sequence[str]) -> str:
+    """What stands in the way of reading text as numbers, for the end of a message; nothing for other text."""
+    if not levels:
+        return ""
+    stray = [level for level in levels if not _is_number(level)]
+    if not stray:
+        return ": they are numbers kept as text, convert the column first (pandas.to_numeric)"
+    if all(re.match(r"\d{4}-\d\d-\d\d", level) for level in stray):
+        return ": they are dates kept as text, make numbers of them, such as days since the first"
+    if all(_is_number(level.replace(",", ".", 1)) for level in stray):
+        return ": they have decimal commas, read the file with decimal=',' or replace each by a point"
+    if len(stray) <= max(3, len(levels) // 10) and len(stray) < len(levels) / 2:
+        words = ", ".join(map(repr, stray[:3])) + (", ..." if len(stray) > 3 else "")
+        return f": all but {words} are numbers, so mend those or make them missing"
+    return ""
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def unusable(name: str, held: str) -> DataError:
+    """The error for a column of neither numbers nor categories; ``held`` says of what.
+
+    >>> print(unusable("t", "complex values"))
+    column 't' holds complex values, which are no numbers or strings: take their real part or modulus
+    """
+    kind = held.lower()
+    if "complex" in kind:
+        mend = "take their real part or modulus"
+    elif any(word in kind for word in ("date", "time", "period", "duration")):
+        days = f"({name} - {name}.min()).dt.days"
+        mend = f"turn them into numbers, such as the days {days}, or into strings for categories"
+    else:
+        mend = "turn them into numbers, one for each row, or into strings for categories"
+    return DataError(f"column {name!r} holds {held}, which are no numbers or strings: {mend}")
