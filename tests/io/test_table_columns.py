@@ -161,7 +161,7 @@ def test_numbers_from_lists(values, numbers):
         ([True, "a"], "mixes bool and str"),
         ([object()], "no numbers or strings"),
         (pd.period_range("2020", periods=2, freq="M"), "period"),
-        (pd.date_range("2020", periods=2, tz="UTC"), "type datetime"),
+        (pd.date_range("2020", periods=2, tz="UTC"), "holds datetime64"),
     ],
 )
 def test_columns_that_no_model_can_use(values, message):

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import combinations
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
-from henderson.covariance import Identity
+from henderson.covariance import ByUnit, Identity
+from henderson.fit.optimize import Optimum
 from henderson.fit.solve import Fitted
+from henderson.model import ModelShape, RandomTerm
 
 Array = NDArray[np.float64]
 #: lme4's tolerance for a diagonal element of T that counts as zero.
@@ -17,6 +23,12 @@ FLAT = 1e-4
 NO_RESIDUAL = 1e3
 #: and from this one on anyhow.
 ONLY_ROUNDING = 1e6
+#: A search that rounding ended this far above the best criterion has not arrived.
+STALLED = 1e-4
+#: Terms whose part in a flat direction is above this take part in it.
+INVOLVED = 0.01
+#: Effects whose part in a combination is below this share of the largest are not spelled out.
+MINOR = 0.1
 
 
 def singular_notices(group: str, names: tuple[str, ...], T: Array, scaled: Array) -> tuple[str, ...]:
@@ -27,44 +39,142 @@ def singular_notices(group: str, names: tuple[str, ...], T: Array, scaled: Array
     group, names : str and tuple of str
         Grouping factor and effects.
     T : ndarray, (q, q)
-        Factor of the relative covariance.
+        Factor of the relative covariance S = T T', of any structure.
     scaled : ndarray, (q, q)
-        The same for designs of unit mean square, free of units: this is what decides.
+        The same for designs of unit mean square, free of units: this is what decides, so that a predictor
+        in small units is no cause for alarm.
+
+    Returns
+    -------
+    tuple of str
+        No notice or one: what has no variance, and what may be done about it.
 
     Examples
     --------
     >>> singular_notices("family", ("(Intercept)",), np.zeros((1, 1)), np.zeros((1, 1)))[0][:30]
     'boundary (singular) fit: the v'
+    >>> T = np.array([[2.0, 0.0], [0.5, 0.0]])
+    >>> singular_notices("Subject", ("(Intercept)", "Days"), T, T)[0][25:]  # doctest: +ELLIPSIS
+    "(Intercept) and Days by 'Subject' are estimated as perfectly correlated (1): ...
     """
-    if (np.abs(np.diag(scaled)) >= SINGULAR).all():
-        small = [name for name, t in zip(names, np.diag(T), strict=True) if t < SINGULAR]
-        if not small:
-            return ()
-        return (
-            f"lme4 would call this fit singular, because a theta of {' and '.join(small)} by '{group}' "
-            f"is below {SINGULAR}; that is only the unit or origin of a variable, and the variance is well "
-            "determined",
-        )
-    size = np.sqrt(np.einsum("ij,ij->i", scaled, scaled))
-    zero = [name for name, s in zip(names, size, strict=True) if s < SINGULAR]
-    if len(zero) == len(names):
+    lost = dimensions_lost(scaled)
+    if not lost:
+        return ()
+    size = np.sqrt(np.einsum("ij,ij->i", T, T))
+    nothing = size == 0.0
+    if lost == len(names):
+        nothing[:] = True
+    zero = [name for name, none in zip(names, nothing, strict=True) if none]
+    if nothing.all():
+        s = "s" if len(zero) > 1 else ""
         what = (
-            f"the variance of {' and '.join(zero)} by '{group}' is estimated as zero: "
-            "beyond the residual variation these data show no differences between its levels"
+            f"the variance{s} of {_listed(zero)} by '{group}' {'are' if s else 'is'} estimated as zero: "
+            "beyond the residual variation these data show no differences between its levels; leave the term "
+            "out, or keep it, as all other estimates are the same with and without it"
         )
-    elif zero:
-        what = f"the variance of {' and '.join(zero)} by '{group}' is estimated as zero"
-    elif len(names) == 2:
+    elif lost <= len(zero):
         what = (
-            f"{names[0]} and {names[1]} by '{group}' are estimated as perfectly correlated: "
-            "these data do not carry two separate variances"
+            f"the variance of {_listed(zero)} by '{group}' is estimated as zero: its levels do not differ in "
+            "that; leave it out of the term, or keep it, as all other estimates are the same"
         )
     else:
+        rest = [name for name in names if name not in zero]
+        also = f", and the variance of {_listed(zero)} is estimated as zero" if zero else ""
         what = (
-            f"the {len(names)} effects by '{group}' are estimated as linearly dependent: "
-            "these data do not carry so many separate variances"
+            f"{_dependence(group, rest, T[~nothing], lost - len(zero))}{also}; predictions can rest on this "
+            "fit, but to interpret the variances simplify the term: leave out an effect, or the correlations "
+            "(||)"
         )
     return (f"boundary (singular) fit: {what}",)
+
+
+def dimensions_lost(scaled: Array) -> int:
+    """Number of directions without variance, of the factor (q, q) for designs of unit mean square.
+
+    >>> dimensions_lost(np.array([[1.0, 0.0], [0.5, 0.0]]))
+    1
+    """
+    return int((np.linalg.svd(scaled, compute_uv=False) < SINGULAR).sum())
+
+
+def _dependence(group: str, names: Sequence[str], T: Array, lost: int) -> str:
+    """The effects, none of zero variance, that move together, and the combinations that do not vary."""
+    shown = [f"'{text}'" for text in still_combinations(names, T, lost)]
+    still = f"its levels do not differ in {_listed(shown)}"
+    if len(names) == 2:
+        sign = "1" if float(T[0] @ T[1]) > 0.0 else "-1"
+        return (
+            f"{names[0]} and {names[1]} by '{group}' are estimated as perfectly correlated ({sign}): "
+            f"{still}, so that these data do not carry two separate variances"
+        )
+    left = len(names) - lost
+    return (
+        f"the {len(names)} effects {_listed(names)} by '{group}' are estimated as linearly dependent: "
+        f"{still}, so that these data carry {left} separate variance{'' if left == 1 else 's'}"
+    )
+
+
+def still_combinations(names: Sequence[str], T: Array, lost: int) -> list[str]:
+    """The combinations of effects that have no variance, written out.
+
+    Parameters
+    ----------
+    names : sequence of str, length q
+    T : ndarray, (q, q') without zero rows
+        Factor of S = T T'.
+    lost : int
+        How many there are, q less the rank of S.
+
+    Returns
+    -------
+    list of str
+        Each with the three effects that have most part in it at most. They are sums of the effects
+        themselves, in the units of the table of `ranef`.
+
+    Examples
+    --------
+    >>> still_combinations(["(Intercept)", "Days"], np.array([[2.0, 0.0], [0.5, 0.0]]), 1)
+    ['(Intercept) - 4 Days']
+    """
+    sd = np.sqrt(np.einsum("ij,ij->i", T, T))
+    unit = T / sd[:, None]
+    # Effects that span the others, each the one least explained by those before it
+    basis: list[int] = []
+    left = unit.copy()
+    for _ in range(len(names) - lost):
+        k = int(np.argmax(np.einsum("ij,ij->i", left, left)))
+        basis.append(k)
+        direction = left[k] / np.linalg.norm(left[k])
+        left = left - np.outer(left @ direction, direction)
+    found = []
+    for k in sorted(set(range(len(names))) - set(basis)):
+        part = np.zeros(len(names))
+        part[k] = 1.0
+        part[basis] = -np.linalg.lstsq(unit[basis].T, unit[k], rcond=None)[0]
+        found.append(_combination(names, part, part / sd))
+    return found
+
+
+def _combination(names: Sequence[str], part: Array, coefficients: Array) -> str:
+    """``a - 4 b``: the effects with most part, in their order; the first of weight counts once."""
+    share = np.abs(part) / np.abs(part).max()
+    shown = [int(k) for k in np.sort(np.argsort(-share, kind="stable")[:3]) if share[k] >= MINOR]
+    unit = coefficients[next(k for k in shown if share[k] >= 0.5)]
+    more = " + ..." if (share >= MINOR).sum() > len(shown) else ""
+    return weighted_sum([names[k] for k in shown], coefficients[shown] / unit) + more
+
+
+def weighted_sum(names: Sequence[str], weights: NDArray[np.floating[Any]]) -> str:
+    """A linear combination as one would write it.
+
+    >>> weighted_sum(["a", "b", "c"], np.array([1.0, -0.5, 2.0]))
+    'a - 0.5 b + 2 c'
+    """
+    text = ""
+    for name, weight in zip(names, weights, strict=True):
+        number = f"{abs(weight):.3g}"
+        text += f" {'-' if weight < 0.0 else '+'} {'' if number == '1' else number + ' '}{name}"
+    return text.removeprefix(" + ").lstrip()
 
 
 def takes_all(fitted: Fitted, k: int) -> bool:
@@ -73,41 +183,159 @@ def takes_all(fitted: Fitted, k: int) -> bool:
     The ratio of the variances then grows for as long as the search goes on, and the criterion with it ever
     less.
     """
-    term, part = fitted.engine.model.terms[k], fitted.engine.model.theta_slices()[k]
-    ratio = np.abs(term.covariance.factor(fitted.scaled[part])).max()
+    term, part = fitted.engine.shape.terms[k], fitted.engine.shape.theta_slices()[k]
+    ratio = np.abs(fitted.factors[k]).max()
     if isinstance(term.relationship, Identity) or not ratio > NO_RESIDUAL:
         return False
-    x = fitted.scaled[part]
+    x = fitted.optimum.x[part]
     curvature = float(x @ fitted.optimum.hessian[part, part] @ x)
     return bool(ratio > ONLY_ROUNDING or curvature < FLAT)
 
 
-def optimum_notices(fitted: Fitted) -> tuple[str, ...]:
-    """A search that ended at its limit, or an optimum that is not the only one."""
-    optimum = fitted.optimum
+def search_notices(optimum: Optimum) -> tuple[str, ...]:
+    """A search that did not arrive, and how far it may still be.
+
+    >>> at = Optimum(np.ones(1), 3.0, np.ones(1), np.eye(1), 1.0, "iteration limit", 2, 2, ())
+    >>> search_notices(at)[0]  # doctest: +ELLIPSIS
+    'the optimiser stopped at its limit after 2 evaluations, an estimated 0.5 above the best criterion; ...
+    """
+    left = 0.5 * optimum.decrement
+    far = f", an estimated {left:.2g} above the best criterion" if np.isfinite(left) else ""
     if optimum.status == "iteration limit":
         return (
-            f"the optimiser stopped at its limit after {optimum.evaluations} evaluations, an estimated "
-            f"{optimum.decrement:.2g} from the best criterion; raise Control(max_iterations=...)",
+            f"the optimiser stopped at its limit after {optimum.evaluations} evaluations{far}; raise "
+            "Control(max_iterations=...)",
         )
-    terms = list(zip(fitted.engine.model.terms, fitted.engine.model.theta_slices(), strict=True))
-    factors = [term.covariance.factor(fitted.scaled[part]) for term, part in terms]
-    swallowed = [term.label for k, (term, _) in enumerate(terms) if takes_all(fitted, k)]
+    if optimum.status == "at rounding level" and not left < STALLED:
+        return (
+            f"the optimiser could get no further after {optimum.evaluations} evaluations{far}: rounding "
+            "hides the way; try another start=, and look for predictors that are almost the same",
+        )
+    return ()
+
+
+def optimum_notices(fitted: Fitted, texts: Sequence[str]) -> tuple[str, ...]:
+    """A search that ended at its limit, or an optimum that is not the only one.
+
+    Parameters
+    ----------
+    fitted : Fitted
+    texts : sequence of str
+        Each random term as the user would write it, in the order of the model.
+
+    Returns
+    -------
+    tuple of str
+        No notice or one.
+    """
+    stopped = search_notices(fitted.optimum)
+    if stopped:
+        return stopped
+    terms = fitted.engine.shape.terms
+    swallowed = [term.label for k, term in enumerate(terms) if takes_all(fitted, k)]
     if swallowed:
         return (
             "boundary fit: the residual variance is estimated as zero, because the relationship of "
             f"'{swallowed[0]}' accounts for all that the fixed effects leave of the response",
         )
-    if any((np.abs(np.diag(T)) < SINGULAR).any() for T in factors):
-        return ()  # directions along a boundary are flat by nature; a notice of its own says so
-    unit = np.maximum(1.0, np.abs(optimum.x))
-    w, V = np.linalg.eigh(optimum.hessian * np.outer(unit, unit))
+    flat = _flat(fitted)
+    return (_flat_notice(fitted.engine.shape, texts, flat),) if flat else ()
+
+
+def _flat(fitted: Fitted) -> list[int]:
+    """Terms between which, or within which, variance can be moved without changing the criterion.
+
+    The residual structure, if there is one, counts as one more term. The average information is what decides,
+    because it vanishes where V does not change; the Hessian of the search holds secant corrections too.
+    """
+    engine, shape = fitted.engine, fitted.engine.shape
+    coordinates = engine.coordinates()
+    x = coordinates.phi(fitted.theta)
+    J = coordinates.jacobian(x)
+    H = J.T @ engine.profiled_hessian(fitted.theta, reml=fitted.reml, kind="average") @ J
+    # Along a boundary a search is flat by nature; a notice of its own says so.
+    parts = {k: part for k, part in enumerate(shape.theta_slices()) if not dimensions_lost(fitted.factors[k])}
+    parts[len(shape.terms)] = shape.residual_slice
+    own = np.concatenate([np.full(part.stop - part.start, k) for k, part in parts.items()])
+    index = np.concatenate([np.arange(part.start, part.stop) for part in parts.values()])
+    if not index.size:
+        return []
+    unit = np.maximum(1.0, np.abs(x[index]))
+    w, V = np.linalg.eigh(H[np.ix_(index, index)] * np.outer(unit, unit))
     weight = np.abs(V[:, w < FLAT]).max(axis=1, initial=0.0)
-    flat = list(dict.fromkeys(t.label for t, part in terms if weight[part].max() > 0.1))
-    if not flat:
-        return ()
-    groups = " and ".join(f"'{label}'" for label in flat)
+    return [k for k in parts if weight[own == k].max(initial=0.0) > INVOLVED]
+
+
+def _flat_notice(shape: ModelShape, texts: Sequence[str], flat: Sequence[int]) -> str:
+    terms = [(texts[k], shape.terms[k]) for k in flat if k < len(shape.terms)]
+    twins = [(a, b) for (a, one), (b, other) in combinations(terms, 2) if _same(one, other)]
+    if twins:
+        a, b = twins[0]
+        why = f"{a} stands twice" if a == b else f"{a} and {b} are the same term under two names"
+        return (
+            f"{why}, so that these data cannot tell their variances apart, and theta is one of many "
+            f"equally good answers; leave {'one' if a == b else b} out (their sum is well determined)"
+        )
+    named = [text for text, _ in terms]
+    if len(terms) < len(flat) and isinstance(shape.residual, ByUnit):
+        named.append(f"the residual {shape.residual.label}")
+    listed = _listed(named)
+    alone = len(named) == 1
     return (
-        f"these data do not tell the variances by {groups} apart, from each other or from the fixed effects: "
-        "theta, and the standard errors that rest on it, are one of many equally good answers",
+        f"these data do not tell the variances of {listed} apart, from each other"
+        f"{', from the residual' if alone else ''} or from the fixed effects: theta, and the standard errors "
+        "that rest on it, are one of many equally good answers; "
+        + ("simplify the term, or the fixed effects of the same levels" if alone else "leave one of them out")
     )
+
+
+def _same(a: RandomTerm, b: RandomTerm) -> bool:
+    """Whether two terms give every row the same effects of the same levels, under whatever labels."""
+    if a.n_levels != b.n_levels or a.codes.ndim != 1 or not a.codes.size or not np.array_equal(a.z, b.z):
+        return False
+    if not isinstance(a.relationship, Identity) or not isinstance(b.relationship, Identity):
+        return False
+    relabelled = np.full(a.n_levels, -1)
+    relabelled[a.codes] = b.codes
+    return bool((relabelled[a.codes] == b.codes).all())
+
+
+def describe_optimum(optimum: Optimum) -> str:
+    """How the search ended, in one line.
+
+    The scaled gradient is sqrt(g'H^-1 g), the distance to the optimum in units in which the criterion rises
+    by one; the curvature is the smallest eigenvalue of H in coordinates free of units.
+
+    Parameters
+    ----------
+    optimum : Optimum
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> at = Optimum(np.ones(1), 3.0, np.zeros(1), np.eye(1), 1e-18, "converged", 7, 7, ())
+    >>> describe_optimum(at)
+    'converged after 7 evaluations: scaled gradient 1e-09, smallest curvature 1'
+    """
+    unit = np.maximum(1.0, np.abs(optimum.x))
+    curvature = float(np.linalg.eigvalsh(optimum.hessian * np.outer(unit, unit))[0])
+    how = {
+        "converged": "converged",
+        "at rounding level": "ended where rounding hides further progress,",
+        "iteration limit": "not converged: stopped at the limit of iterations",
+    }[optimum.status]
+    s = "" if optimum.evaluations == 1 else "s"
+    flat = " (flat: a variance at its bound, or more than one answer)" if curvature < FLAT else ""
+    return (
+        f"{how} after {optimum.evaluations} evaluation{s}: scaled gradient {np.sqrt(optimum.decrement):.1g}, "
+        f"smallest curvature {curvature:.2g}{flat}"
+    )
+
+
+def _listed(names: Sequence[str]) -> str:
+    """``a, b and c``; only the first of many."""
+    shown = [*names[:3], f"{len(names) - 3} more"] if len(names) > 5 else list(names)
+    return " and ".join(filter(None, [", ".join(shown[:-1]), shown[-1]]))

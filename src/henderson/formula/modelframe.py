@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
@@ -14,12 +16,17 @@ from henderson.formula.deparse import deparse
 from henderson.formula.evaluate import Evaluator
 from henderson.formula.groups import Grouping
 from henderson.formula.syntax import Name, Node, parse
+from henderson.formula.terms import TermSet
 from henderson.io.columns import Column, FactorColumn, NumericColumn, as_numbers
 from henderson.io.frame import Table, column_of
 
 FloatArray = NDArray[np.float64]
 Rows = NDArray[np.int64]
 Mask = NDArray[np.bool_]
+#: Factors with more levels than this are refused as fixed or random effects (not as grouping factors) where
+MANY_LEVELS = 1000
+#: their columns, one for each level, take more memory than this, in GB, or there is a row for each.
+LARGEST_GB = 8.0
 NaAction = Literal["omit", "exclude", "fail"]
 
 
@@ -68,7 +75,14 @@ class ModelFrame:
 
 
 def model_frame(
-    parsed: ParsedFormula, table: Table, *, weights: Any, offset: Any, subset: Any, na_action: NaAction
+    parsed: ParsedFormula,
+    table: Table,
+    *,
+    weights: Any,
+    offset: Any,
+    subset: Any,
+    na_action: NaAction,
+    residual: Sequence[Node] = (),
 ) -> ModelFrame:
     """Evaluate the variables of a formula and settle which rows are used.
 
@@ -81,6 +95,8 @@ def model_frame(
     table : Table
     weights, offset, subset, na_action
         As in `build_design`.
+    residual : sequence of Node
+        The variables of a residual structure.
 
     Returns
     -------
@@ -97,6 +113,7 @@ def model_frame(
     nodes = [parsed.response, *parsed.fixed.variables]
     for bar in parsed.bars:
         nodes += [*bar.effects.variables, *bar.group.atoms]
+    nodes += residual
     offset_nodes = parsed.fixed.offsets
     if isinstance(offset, str):
         offset_nodes = (*offset_nodes, parse(offset))
@@ -124,10 +141,8 @@ def model_frame(
         rows, weightless = _weighted(prior, rows)
         notices += weightless
     if not len(rows):
-        raise DataError(
-            f"no rows are left to fit: {'; '.join(notices) or 'the table, or its subset, is empty'}"
-        )
-    return ModelFrame(
+        raise DataError(f"no rows are left to fit: {'; '.join(notices) or _why_empty(table, subset)}")
+    frame = ModelFrame(
         evaluator=evaluator,
         rows=rows,
         excluded=_positions_out(rows, kept, table.n_rows),
@@ -137,6 +152,40 @@ def model_frame(
         offset=None if total_offset is None else total_offset[rows],
         offset_nodes=offset_nodes,
     )
+    _check_width(parsed.fixed, frame, "the fixed part")
+    for bar in parsed.bars:
+        _check_width(bar.effects, frame, bar.text)
+    return frame
+
+
+def _why_empty(table: Table, subset: Any) -> str:
+    if not table.n_rows:
+        return "the table has none"
+    shown = f"{subset!r}" if isinstance(subset, str) else "given"
+    return f"the subset {shown} holds for none of the {table.n_rows} rows of the table"
+
+
+def _check_width(terms: TermSet, frame: ModelFrame, where: str) -> None:
+    """Refuse a factor with so many levels that its columns would fill the memory, before they are made."""
+    for term in terms.terms:
+        columns = [frame.column(terms.variables[v]) for v in term]
+        levels = [len(c.levels) if isinstance(c, FactorColumn) else 1 for c in columns]
+        gigabytes = 8e-9 * len(frame.rows) * math.prod(levels)
+        k = int(np.argmax(levels))
+        if levels[k] <= MANY_LEVELS or (gigabytes <= LARGEST_GB and levels[k] < len(frame.rows)):
+            continue
+        name, node = terms.names[term[k]], terms.variables[term[k]]
+        mend = "leave it out"
+        if levels[k] < len(frame.rows):
+            mend = f"make it a grouping factor, (1 | {name}), or {mend}"
+        elif any(
+            isinstance(frame.evaluator.column(Name(c)), NumericColumn) for c in frame.evaluator.inputs(node)
+        ):
+            mend += ", or use it as the number it is"
+        raise DataError(
+            f"the factor {name!r} has {levels[k]} levels in {len(frame.rows)} rows, and in {where} each "
+            f"would be a column, {gigabytes:,.0f} GB in all: {mend}"
+        )
 
 
 def _numbers_given(values: Any, role: str, table: Table) -> FloatArray:
@@ -185,7 +234,9 @@ def _subset(table: Table, subset: Any) -> Rows | None:
             "subset holds no True/False values: give a condition such as 'Days > 1', or a boolean array"
         )
     if len(column.codes) != table.n_rows:
-        raise DataError(f"subset has {len(column.codes)} values and the table {table.n_rows} rows")
+        raise DataError(
+            f"subset has {len(column.codes)} values and the table {table.n_rows} rows: give one for each row"
+        )
     return np.flatnonzero(column.codes == 1)
 
 
@@ -203,7 +254,14 @@ def _complete(
     dropped = int(incomplete.sum())
     if na_action == "fail":
         raise DataError(
-            f"{dropped} of {len(rows)} rows have missing values ({shown}), and na_action is 'fail'"
+            f"{dropped} of {len(rows)} rows have missing values ({shown}), and na_action is 'fail': "
+            "fill them in, or leave these rows out with na_action='omit'"
+        )
+    empty = [name for name, count in counts.items() if count == len(rows)]
+    if empty:
+        raise DataError(
+            f"no rows are left to fit: {dropped} of {len(rows)} rows dropped for missing values ({shown}); "
+            f"{empty[0]!r} is missing in all of them, so leave it out of the formula or mend the column"
         )
     return rows[~incomplete], [f"{dropped} of {len(rows)} rows dropped for missing values ({shown})"]
 
@@ -214,8 +272,8 @@ def _weighted(prior: FloatArray, rows: Rows) -> tuple[Rows, list[str]]:
     if bad.size:
         row = rows[bad[0]]
         raise DataError(
-            f"the weight of row {row} (counted from 0) is {prior[row]:g}: "
-            "weights must be finite and not negative"
+            f"the weight of row {row} (counted from 0) is {prior[row]:g}: weights must be finite and not "
+            "negative; a row of weight 0 is left out"
         )
     zero = used == 0
     if not zero.any():

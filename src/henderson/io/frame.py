@@ -1,7 +1,8 @@
-"""Tables of any kind to typed columns: the only place that knows pandas, polars and pyarrow."""
+"""Tables of any kind to typed columns; `arrow_columns` has what is special to polars and pyarrow."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
@@ -11,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from henderson.errors import DataError
+from henderson.io.arrow_columns import column_of_series
 from henderson.io.columns import (
     Column,
     FactorColumn,
@@ -19,6 +21,7 @@ from henderson.io.columns import (
     masked_numbers,
     numeric_column,
     string_column,
+    unusable,
 )
 
 if TYPE_CHECKING:
@@ -58,7 +61,7 @@ class Table:
             If it does not exist (with the closest name) or holds something a model cannot use.
         """
         if name not in self.names:
-            raise DataError(f"the table has no column {name!r}{closest(name, self.names)}")
+            raise DataError(f"the table has no column {name!r}{closest(name, self.names) or '; it has none'}")
         return column_of(self.fetch(name), name)
 
     def aligned(self, values: Any, name: str) -> Any:
@@ -95,7 +98,10 @@ def closest(name: str, names: Iterable[str]) -> str:
     "; did you mean 'Days'?"
     """
     names = [n for n in names if isinstance(n, str)]
-    similar = get_close_matches(name, names, n=1) or [n for n in names if n.lower() == name.lower()]
+    folded = {n.casefold(): n for n in reversed(names)}
+    similar = get_close_matches(name, names, n=1) or [
+        folded[n] for n in get_close_matches(name.casefold(), folded, n=1)
+    ]
     if similar:
         return f"; did you mean {similar[0]!r}?"
     shown = ", ".join(map(repr, names[:8])) + (", ..." if len(names) > 8 else "")
@@ -130,18 +136,39 @@ def open_table(data: Any) -> Table:
         return data
     if isinstance(data, Mapping):
         return _open_mapping(data)
-    if _comes_from(data, "pandas") and hasattr(data, "columns"):
+    if _comes_from(data, "pandas") and getattr(data, "ndim", 0) == 2 and hasattr(data, "columns"):
+        if data.columns.nlevels > 1:
+            raise DataError(
+                "the columns of the table have names of several levels, and a formula has names of one: join "
+                "them first, such as data.columns = ['_'.join(name) for name in data.columns]"
+            )
         return Table(data.columns.tolist(), len(data), data.__getitem__, data.index)
     import narwhals as nw
 
     try:
         frame = nw.from_native(data, eager_only=True)
     except TypeError:
-        lazy = ": collect() the lazy frame first" if hasattr(data, "collect") else ""
+        kind = type(data).__name__
         raise DataError(
-            f"data is a {type(data).__name__}, not a pandas, polars or pyarrow table, or dict of arrays{lazy}"
+            f"data is a{'n' if kind[0] in 'aeiou' else ''} {kind}, not a pandas, polars or pyarrow table, or "
+            f"dict of arrays{_how_to_tabulate(data)}"
         ) from None
     return Table(frame.columns, len(frame), frame.get_column, nw.maybe_get_index(frame))
+
+
+def _how_to_tabulate(data: Any) -> str:
+    """How to make a table of something that is none, for the end of a message."""
+    if hasattr(data, "collect"):
+        return ": collect() the lazy frame first"
+    if isinstance(data, str | os.PathLike):
+        return ": read the file first, with pandas.read_csv or its like"
+    if isinstance(data, np.ndarray):
+        return ": name its columns, pandas.DataFrame(data, columns=[...])"
+    if hasattr(data, "to_frame"):
+        return ": a model needs several columns"
+    if isinstance(data, Sequence):
+        return ": make one of it with pandas.DataFrame(data)"
+    return ""
 
 
 def to_pandas(data: Any) -> pd.DataFrame:
@@ -164,15 +191,25 @@ def to_pandas(data: Any) -> pd.DataFrame:
 
 
 def _open_mapping(data: Mapping[str, Any]) -> Table:
-    lengths = {
-        name: len(v) if hasattr(v, "__len__") and not isinstance(v, str) else 1 for name, v in data.items()
-    }
+    lengths = {name: 1 if _is_single(values) else len(values) for name, values in data.items()}
     if len(set(lengths.values())) > 1:
-        shown = ", ".join(f"{name} {length}" for name, length in list(lengths.items())[:8])
-        raise DataError(f"the columns of the table have unequal lengths: {shown}")
+        common = max(lengths.values(), key=list(lengths.values()).count)
+        odd = [name for name, length in lengths.items() if length != common]
+        first = next(name for name, length in lengths.items() if length == common)
+        shown = ", ".join(f"{name} {lengths[name]}" for name in [first, *odd[:7]])
+        raise DataError(
+            f"the columns of the table have unequal lengths: {shown}; give each one value for each row"
+        )
     index = next((v.index for v in data.values() if _is_indexed(v)), None)
     table = Table(list(data), next(iter(lengths.values()), 0), data.__getitem__, index)
     return replace(table, fetch=lambda name: table.aligned(data[name], f"column {name!r}"))
+
+
+def _is_single(values: Any) -> bool:
+    """Whether this is one value rather than a column of them."""
+    if isinstance(values, np.ndarray):
+        return values.ndim == 0
+    return isinstance(values, str | bytes) or not hasattr(values, "__len__")
 
 
 def _is_indexed(values: Any) -> bool:
@@ -208,12 +245,20 @@ def column_of(values: Any, name: str) -> Column:
         return _from_numpy(values, name)
     if _comes_from(values, "pandas"):
         return _from_pandas(values, name)
-    if _comes_from(values, "polars") or _comes_from(values, "pyarrow") or _comes_from(values, "narwhals"):
-        return _from_narwhals(values, name)
-    array = np.asarray(values) if np.ndim(values) != 1 else np.array(list(values))
-    if array.dtype.kind not in "biuf":
-        array = np.array([values] if np.ndim(values) == 0 else list(values), dtype=object)
-    return _from_numpy(np.atleast_1d(array), name)
+    if _comes_from(values, "narwhals"):
+        return column_of(values.to_native(), name)
+    if _comes_from(values, "polars") or _comes_from(values, "pyarrow"):
+        return column_of_series(values, name)
+    held = [values] if _is_single(values) else list(values)
+    try:
+        array = np.array(held)
+    except ValueError:
+        raise DataError(
+            f"column {name!r} holds lists of unequal lengths: a column has one value for each row"
+        ) from None
+    if array.dtype.kind not in "biuf" and array.ndim == 1:
+        array = np.array(held, dtype=object)
+    return _from_numpy(array, name)
 
 
 def _from_masked(values: np.ma.MaskedArray[Any, Any], name: str) -> Column:
@@ -231,7 +276,10 @@ def _from_numpy(values: NDArray[Any], name: str) -> Column:
     if values.ndim != 1:
         if values.ndim == 2 and values.dtype.kind in "iuf":
             return numeric_column(values)
-        raise DataError(f"column {name!r} has {values.ndim} dimensions where one is expected")
+        raise DataError(
+            f"column {name!r} has {values.ndim} dimensions where one is expected: "
+            "make a column of each of its own, with a name of its own"
+        )
     kind = values.dtype.kind
     if kind in "iuf":
         return numeric_column(values)
@@ -241,10 +289,7 @@ def _from_numpy(values: NDArray[Any], name: str) -> Column:
         return string_column(values.astype(str).astype(object))
     if kind == "O":
         return _from_objects(values, name)
-    raise DataError(
-        f"column {name!r} holds {'dates or times' if kind in 'mM' else values.dtype}: "
-        "turn it into numbers (such as days since a start), or into strings for categories"
-    )
+    raise unusable(name, "dates or times" if kind in "mM" else f"{values.dtype} values")
 
 
 def _from_objects(values: NDArray[Any], name: str) -> Column:
@@ -267,11 +312,7 @@ def _from_objects(values: NDArray[Any], name: str) -> Column:
     try:
         filled[~missing] = present.astype(filled.dtype)
     except (TypeError, ValueError):
-        held = " and ".join(sorted(t.__name__ for t in types))
-        raise DataError(
-            f"column {name!r} holds {held} values, which are no numbers or strings: "
-            "turn them into numbers, or into strings for categories"
-        ) from None
+        raise unusable(name, f"{' and '.join(sorted(t.__name__ for t in types))} values") from None
     return masked_numbers(filled, missing)
 
 
@@ -301,68 +342,4 @@ def _from_pandas(values: Any, name: str) -> Column:
         return string_column(values)
     if "dictionary" in str(dtype):
         return _from_pandas(values.astype("category"), name)
-    raise DataError(f"column {name!r} has type {dtype}: turn it into numbers, or into strings for categories")
-
-
-def _from_narwhals(values: Any, name: str) -> Column:
-    import narwhals as nw
-
-    if _comes_from(values, "pyarrow") and not hasattr(values, "combine_chunks"):
-        import pyarrow as pa
-
-        values = pa.chunked_array([values])
-    series = nw.from_native(values, series_only=True)
-    if series.implementation.is_pandas():
-        return _from_pandas(series.to_native(), name)
-    dtype = series.dtype
-    if dtype in (nw.Enum, nw.Categorical):
-        native = series.to_native()
-        return _from_arrow_dictionary(native) if series.implementation.is_pyarrow() else _from_polars(native)
-    if dtype == nw.String and series.implementation.is_polars():
-        return _from_polars(series.cast(nw.Categorical).to_native())
-    if dtype == nw.String:
-        return _from_arrow_strings(series.to_native())
-    missing: Mask = np.asarray(series.is_null().to_numpy(), dtype=bool)
-    if dtype == nw.Boolean:
-        return logical_column(np.asarray(series.fill_null(False).to_numpy(), dtype=bool), missing)
-    if dtype.is_integer():
-        return masked_numbers(np.asarray(series.fill_null(0).to_numpy()), missing)
-    if dtype.is_numeric():
-        return masked_numbers(np.asarray(series.cast(nw.Float64).to_numpy(), dtype=np.float64), missing)
-    if dtype == nw.Unknown and missing.all():
-        return masked_numbers(np.zeros(len(missing)), missing)
-    raise DataError(f"column {name!r} has type {dtype}: turn it into numbers, or into strings for categories")
-
-
-def _from_polars(series: Any) -> FactorColumn:
-    """A polars Enum, in its own order, or Categorical, which polars itself orders by label."""
-    import polars as pl
-
-    physical = series.to_physical()
-    if isinstance(series.dtype, pl.Enum):
-        codes = physical.cast(pl.Int64).fill_null(-1).to_numpy()
-        return FactorColumn(codes, tuple(series.dtype.categories.to_list()))
-    distinct = series.drop_nulls().unique()
-    found = sorted(zip(distinct.cast(pl.String).to_list(), distinct.to_physical().to_list(), strict=True))
-    rank = np.full(max((code for _, code in found), default=-1) + 2, -1, dtype=np.int64)
-    rank[[code for _, code in found]] = np.arange(len(found))
-    return FactorColumn(
-        rank[physical.cast(pl.Int64).fill_null(-1).to_numpy()], tuple(label for label, _ in found)
-    )
-
-
-def _from_arrow_strings(series: Any) -> FactorColumn:
-    found = _from_arrow_dictionary(series.dictionary_encode())
-    levels = tuple(sorted(found.levels))
-    return FactorColumn(found.recode(levels), levels)
-
-
-def _from_arrow_dictionary(series: Any) -> FactorColumn:
-    import pyarrow as pa
-
-    array = series.unify_dictionaries().combine_chunks()
-    if isinstance(array, pa.ChunkedArray):
-        array = array.chunk(0)
-    codes = array.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
-    levels = Labels(np.asarray(array.dictionary.to_pylist(), dtype=object))
-    return FactorColumn(codes, levels, bool(series.type.ordered))
+    raise unusable(name, f"{dtype} values")
