@@ -12,7 +12,10 @@ if TYPE_CHECKING:
     from henderson.association.rules import ScanRules
     from henderson.association.scan import scan
     from henderson.covariance import RelationshipMatrix
-    from henderson.fit import Control, Heritability, LmerResult, lmer
+    from henderson.fit import Control, Heritability, LmerResult
+    from henderson.fit.lmer import lmer
+    from henderson.fit.refit import Refits
+    from henderson.fit.saved import load
     from henderson.genotype import ArraySource, Samples, genotype_coding, standardise
     from henderson.io.examples import example_data
     from henderson.io.phenotypes import read_phenotypes
@@ -30,6 +33,7 @@ __all__ = [
     "Heritability",
     "LmerResult",
     "ModelNotSupportedError",
+    "Refits",
     "RelationshipMatrix",
     "Samples",
     "ScanResult",
@@ -40,6 +44,7 @@ __all__ = [
     "grm",
     "lmer",
     "lmer_variants",
+    "load",
     "open_plink1",
     "read_grm",
     "read_phenotypes",
@@ -54,6 +59,7 @@ _HOME = {
     "Control": "henderson.fit",
     "Heritability": "henderson.fit",
     "LmerResult": "henderson.fit",
+    "Refits": "henderson.fit.refit",
     "RelationshipMatrix": "henderson.covariance",
     "Samples": "henderson.genotype",
     "ScanResult": "henderson.association.result",
@@ -63,6 +69,7 @@ _HOME = {
     "grm": "henderson.association.grm",
     "lmer": "henderson.fit",
     "lmer_variants": "henderson.association",
+    "load": "henderson.fit.saved",
     "open_plink1": "henderson.io.plink1",
     "read_grm": "henderson.io.relationship_files",
     "read_phenotypes": "henderson.io.phenotypes",

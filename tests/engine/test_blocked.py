@@ -9,7 +9,7 @@ from engine.contract import EngineContract, close
 from engine.dense import at_theta, random_model, random_theta, structured_model
 from henderson.covariance import ByUnit, FactorRelationship, Unstructured
 from henderson.engine.blocked import BlockedEngine, core, plan, residual
-from henderson.engine.blocked.moments import Moments, column_moments, combine, random_moments
+from henderson.engine.blocked.moments import Moments, MomentStack, column_moments, random_moments
 from henderson.errors import ModelNotSupportedError
 from henderson.linalg import scatter
 from henderson.model import MixedModel, RandomTerm
@@ -141,7 +141,7 @@ def test_moments_of_row_chunks_add_up():
         Z = tuple(z[rows] for z in designs.Z)
         own = M[rows]
         parts.append(Moments(random_moments(made, Z), column_moments(made, Z, own), own.T @ own))
-    added = combine(parts, [1.0, 1.0])
+    added = MomentStack(parts).combine(np.ones(2))
     total = added.random, added.columns
     for a, b in zip(total[0].diagonal + total[0].places, whole[0].diagonal + whole[0].places, strict=True):
         close(a, b, rel=1e-12)

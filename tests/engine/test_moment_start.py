@@ -24,7 +24,7 @@ def test_expected_squares_against_dense(seed):
     Q = engine._fixed.columns[:, :-1]
     P = np.eye(model.n) - Q @ Q.T
     effects = [plan.core_effects(u) for u in range(len(plan.core))]
-    random, columns = system.parts[0].random, system.parts[0].columns
+    random, columns = system.parts.first.random, system.parts.first.columns
     A = [*random.diagonal, *(random.core[e[:, None], e[None, :]] for e in effects)]
     C = [*columns.chain, *(columns.core[:, e] for e in effects)]
     H = [np.linalg.inv(a.transpose(2, 0, 1) + np.eye(a.shape[0])).transpose(1, 2, 0) for a in A]

@@ -21,6 +21,7 @@ from henderson.fit.summary import (
     format_coefficients,
     format_summary,
     format_varcorr,
+    plain_residual,
     t_table,
 )
 from reference import lmer_models, load_model, needs_lmer_reference
@@ -65,8 +66,7 @@ def view_of(stored: dict[str, Any]) -> SummaryView:
             )
             for term in varcorr["terms"]
         ),
-        residual_variance=varcorr["residual_variance"],
-        residual_sd=varcorr["residual_sd"],
+        residual=plain_residual(varcorr["residual_variance"], varcorr["residual_sd"]),
         n_obs=stored["n"]["nobs"],
         n_groups=tuple(stored["n"]["ngrps"].items()),
         fixef_names=tuple(fixef["names"]),
@@ -112,8 +112,7 @@ SLEEP = SummaryView(
             correlation=((1.0, 0.0813200753848), (0.0813200753848, 1.0)),
         ),
     ),
-    residual_variance=654.94102707333,
-    residual_sd=25.5918156267454,
+    residual=plain_residual(654.94102707333, 25.5918156267454),
     n_obs=180,
     n_groups=(("Subject", 18),),
     fixef_names=("(Intercept)", "Days"),
@@ -159,8 +158,7 @@ FAMILY = SummaryView(
     df_residual=1,
     scaled_residual_quantiles=(-0.98994949366, -0.42426406871, 0.14142135624, 0.42426406871, 0.84852813742),
     terms=(VarCorrTerm("family", ("(Intercept)",), (0.0420168067226922,), (0.204980015422705,), ONE),),
-    residual_variance=0.00730727073438044,
-    residual_sd=0.0854825756185461,
+    residual=plain_residual(0.00730727073438044, 0.0854825756185461),
     n_obs=5,
     n_groups=(("family", 2),),
     fixef_names=("(Intercept)", "variant3"),
@@ -258,9 +256,9 @@ def test_variances_far_apart_go_to_scientific_notation_and_zero_ones_have_no_cor
           z           4.000e+00 2.000000  NaN
  Residual             4.247e+00 2.060940
 """
-    assert [line.rstrip() for line in format_varcorr(terms, 4.24747211158813, 2.06093961861771)] == (
-        expected.strip("\n").splitlines()
-    )
+    assert [
+        line.rstrip() for line in format_varcorr([*terms, plain_residual(4.24747211158813, 2.06093961861771)])
+    ] == (expected.strip("\n").splitlines())
 
 
 def test_coefficients_with_degrees_of_freedom_and_p_values() -> None:

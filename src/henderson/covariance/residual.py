@@ -7,10 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from henderson.covariance.coordinates import Coordinates
+from henderson.covariance.coordinates import Between, Coordinates, Link
 from henderson.covariance.structure import Covariance
 
 Array = NDArray[np.float64]
+#: A correlation of residuals stays this part of its range off its bounds,
+MARGIN = 1e-4
+#: and is reported if it ends this near, as an angle, to where it is held.
+AT_BOUND = 1e-3
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +84,15 @@ class ByUnit:
         return self.covariance.nearest(np.eye(self.covariance.q))[1:]
 
     def coordinates(self) -> Coordinates:
-        """Free coordinates; the residuals have no units of a design."""
+        """Free coordinates; the residuals have no units of a design, and R_0 stays regular."""
         full = self.covariance.coordinates(np.eye(self.covariance.q))
-        return Coordinates(full.M[1:, 1:], full.links[1:])
+        return Coordinates(full.M[1:, 1:], tuple(_inside(link) for link in full.links[1:]))
+
+    def at_bound(self, theta: Array) -> bool:
+        """Whether a search has ended at the correlation nearest to a singular R_0."""
+        coordinates = self.coordinates()
+        ends = zip(coordinates.links, coordinates.phi(theta), strict=True)
+        return any(isinstance(link, Between) and abs(abs(x) - np.pi / 2) < AT_BOUND for link, x in ends)
 
     def canonical(self, theta: Array) -> Array:
         """The theta with the same R_0 whose standard deviations are not negative."""
@@ -90,6 +100,14 @@ class ByUnit:
 
 
 Residual = Homogeneous | ByUnit
+
+
+def _inside(link: Link) -> Link:
+    """Keep a correlation off the bounds at which R_0 is singular."""
+    if not isinstance(link, Between):
+        return link
+    margin = MARGIN * (link.high - link.low)
+    return Between(link.low + margin, link.high - margin)
 
 
 def _with_first(theta: Array) -> Array:

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from henderson.covariance import ByUnit, Residual
+from henderson.errors import HendersonError
 from henderson.fit.heritability import relationship_diagonal
 from henderson.fit.notices import singular_notices
 from henderson.fit.optimize import Optimum
 from henderson.fit.solve import Fitted
-from henderson.formula import Design, ModelSpec
+from henderson.formula import Design, ModelSpec, ResidualDesign, Structure
 
 Array = NDArray[np.float64]
 
@@ -37,6 +39,8 @@ class TermModes:
         Conditional modes.
     cond_var : ndarray, (l, q, q)
         Their conditional covariances.
+    structure : Structure
+        The covariance tag.
     """
 
     group: str
@@ -47,6 +51,82 @@ class TermModes:
     T: Array
     b: Array
     cond_var: Array
+    structure: Structure
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ResidualEstimate:
+    """A residual covariance with structure.
+
+    Attributes
+    ----------
+    text : str
+        As a user would write it: ``"us(trait | iid)"``.
+    names : tuple of str, length t
+        Positions within a unit, or strata.
+    theta, theta_names : ndarray and tuple of str
+        Its parameters.
+    R0 : ndarray, (t, t)
+        Covariance within a unit relative to sigma^2, the variance at the first position.
+    structure : Structure
+        The covariance tag.
+    """
+
+    text: str
+    names: tuple[str, ...]
+    theta: Array
+    theta_names: tuple[str, ...]
+    R0: Array
+    structure: Structure
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RowValues:
+    """What a fit knows about each row that it used.
+
+    Attributes
+    ----------
+    y, fitted : ndarray, (n,)
+        Response and fitted values.
+    mean : ndarray, (n,)
+        Fitted values without the random effects.
+    weights, offset : ndarray, (n,), or None
+        Prior weights, and the known part of the mean.
+    relative_sd : ndarray, (n,), or None
+        Residual standard deviations over sigma, before the weights; None where all are 1.
+    position : ndarray, (n,)
+        Where these rows stand in the table.
+    padded : ndarray or None
+        With ``na_action="exclude"``, positions of the rows used among those that fitted values and
+        residuals have places for.
+    n_padded : int
+        Number of those places.
+    """
+
+    y: Array
+    fitted: Array
+    mean: Array
+    weights: Array | None
+    offset: Array | None
+    relative_sd: Array | None
+    position: NDArray[np.int64]
+    padded: NDArray[np.int64] | None
+    n_padded: int
+
+    @property
+    def scaled_residuals(self) -> Array:
+        """Residuals times root weights over their relative standard deviations, in units of the response."""
+        root = 1.0 if self.weights is None else np.sqrt(self.weights)
+        sd = 1.0 if self.relative_sd is None else self.relative_sd
+        return np.asarray((self.y - self.fitted) * root / sd)
+
+    def pad(self, values: Array) -> Array:
+        """Values of the rows, with NaN in the places of excluded ones (``na_action="exclude"``)."""
+        if self.padded is None:
+            return values
+        out = np.full(self.n_padded, np.nan)
+        out[self.padded] = values
+        return out
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,31 +143,30 @@ class Estimates:
         Recipe that builds the designs for new data.
     x_names, dropped : tuple of str
         Fixed effects that were estimated, and those that rank deficiency dropped.
+    kept : ndarray, (p,)
+        Columns of the recipe's design that were estimated.
     beta, cov_beta : ndarray, (p,) and (p, p)
         Fixed effects and their covariance.
     sigma2 : float
         Residual variance.
     terms : tuple of TermModes
         Random terms in lme4's order.
-    y, fitted : ndarray, (n,)
-        Response and fitted values of the rows used.
-    mean : ndarray, (n,)
-        Fitted values without the random effects.
-    weights : ndarray, (n,), or None
-        Prior weights.
-    rows : ndarray, (n,)
-        Position of these rows in the table.
-    padded : ndarray or None
-        With ``na_action="exclude"``, positions of the rows used among those that fitted values and
-        residuals have places for.
-    n_padded : int
-        Number of those places.
+    nobs : int
+        Number of rows used.
+    scaled_residual_quantiles : tuple of float, or None
+        Minimum, quartiles and maximum of the residuals times root weights over sigma.
+    rows : RowValues or None
+        None where the data were streamed.
     pieces : dict of float
         lme4's `devcomp`: ldL2, ldRX2, wrss, ussq, pwrss.
     deviance, reml_criterion : float
         -2 log-likelihood at these parameters, and -2 log restricted likelihood.
     mean_random_variance : float
         Mean over the rows of z'Sz sigma^2, times the level's relationship to itself; all terms together.
+    mean_residual_variance : float
+        Mean over the rows of the residual variance, before the weights; sigma^2 without a structure.
+    residual : ResidualEstimate or None
+        None for independent residuals of one variance.
     optimum : Optimum
         How the optimum was found.
     notices : tuple of str
@@ -99,23 +178,48 @@ class Estimates:
     spec: ModelSpec
     x_names: tuple[str, ...]
     dropped: tuple[str, ...]
+    kept: NDArray[np.intp]
     beta: Array
     cov_beta: Array
     sigma2: float
     terms: tuple[TermModes, ...]
-    y: Array
-    fitted: Array
-    mean: Array
-    weights: Array | None
-    rows: NDArray[np.int64]
-    padded: NDArray[np.int64] | None
-    n_padded: int
+    nobs: int
+    scaled_residual_quantiles: tuple[float, ...] | None
+    rows: RowValues | None
     pieces: Mapping[str, float]
     deviance: float
     reml_criterion: float
     mean_random_variance: float
+    mean_residual_variance: float
+    residual: ResidualEstimate | None
     optimum: Optimum
     notices: tuple[str, ...]
+
+    @property
+    def theta(self) -> Array:
+        """Relative covariance parameters of all terms, and of the residual."""
+        own = () if self.residual is None else (self.residual.theta,)
+        return np.concatenate([*(t.theta for t in self.terms), *own])
+
+    @property
+    def se(self) -> Array:
+        """Standard errors of the fixed effects, (p,)."""
+        return np.sqrt(np.diag(self.cov_beta))
+
+    def by_row(self, what: str) -> RowValues:
+        """The values by row.
+
+        Raises
+        ------
+        HendersonError
+            If they were not kept; `what` begins the sentence.
+        """
+        if self.rows is None:
+            raise HendersonError(
+                f"{what} were not kept because the data were streamed; use fit.predict(chunk) for the rows "
+                "of a table that fits in memory"
+            )
+        return self.rows
 
 
 def gather(
@@ -133,7 +237,9 @@ def gather(
         theta = fitted.theta[part]
         T = term.covariance.factor(theta)
         names = term.covariance.theta_names(r.names)
-        terms.append(TermModes(r.group, r.names, r.levels, theta, names, T, modes.b, modes.cond_var))
+        terms.append(
+            TermModes(r.group, r.names, r.levels, theta, names, T, modes.b, modes.cond_var, r.structure)
+        )
         zT = term.z @ T
         own = relationship_diagonal(term.relationship, term.n_levels)[term.codes]
         random_variance += solution.sigma2 * float(np.einsum("nq,nq,n->", zT, zT, own)) / model.n
@@ -141,27 +247,42 @@ def gather(
     kept_set = set(kept.tolist())
     singular = tuple(
         notice
-        for t, term, part in zip(terms, model.terms, model.theta_slices(), strict=True)
-        for notice in singular_notices(t.group, t.names, t.T, term.covariance.factor(fitted.scaled[part]))
+        for t, T in zip(terms, fitted.factors, strict=True)
+        for notice in singular_notices(t.group, t.names, t.T, T)
     )
     padded = np.setdiff1d(np.arange(design.n_rows), design.excluded) if pad and design.excluded.size else None
-    found = Estimates(
+    residual = _residual(design.residual, model.residual, fitted.theta[model.residual_slice])
+    relative = np.ones(1)
+    if residual is not None and design.residual is not None:
+        relative = np.diag(residual.R0)[design.residual.position]
+    rows = RowValues(
+        y=design.y,
+        fitted=model.mean(solution.beta, [t.b for t in solution.terms]) + offset,
+        mean=model.X @ solution.beta + offset,
+        weights=design.weights,
+        offset=design.offset,
+        relative_sd=None if residual is None else np.sqrt(relative),
+        position=design.rows,
+        padded=padded,
+        n_padded=design.n_rows,
+    )
+    for array in (solution.beta, solution.cov_beta, rows.y, rows.fitted, rows.mean):
+        array.setflags(write=False)  # they are handed out as they are
+    scaled = rows.scaled_residuals / np.sqrt(solution.sigma2)
+    return Estimates(
         formula=design.spec.formula,
         reml=fitted.reml,
         spec=design.spec,
         x_names=tuple(design.x_names[i] for i in kept),
         dropped=tuple(n for i, n in enumerate(design.x_names) if i not in kept_set),
+        kept=kept,
         beta=solution.beta,
         cov_beta=solution.cov_beta,
         sigma2=solution.sigma2,
         terms=tuple(terms),
-        y=design.y,
-        fitted=solution.fitted + offset,
-        mean=model.X @ solution.beta + offset,
-        weights=design.weights,
-        rows=design.rows,
-        padded=padded,
-        n_padded=design.n_rows,
+        nobs=model.n,
+        scaled_residual_quantiles=tuple(np.quantile(scaled, [0, 0.25, 0.5, 0.75, 1]).tolist()),
+        rows=rows,
         pieces={
             "ldL2": criterion.logdet_v,
             "ldRX2": criterion.logdet_x,
@@ -172,9 +293,22 @@ def gather(
         deviance=criterion.profiled(reml=False),
         reml_criterion=criterion.profiled(reml=True),
         mean_random_variance=random_variance,
+        mean_residual_variance=solution.sigma2 * float(relative.mean()),
+        residual=residual,
         optimum=fitted.optimum,
         notices=(*notices, *singular),
     )
-    for array in (found.beta, found.cov_beta, found.y, found.fitted, found.mean):
-        array.setflags(write=False)  # they are handed out as they are
-    return found
+
+
+def _residual(design: ResidualDesign | None, residual: Residual, theta: Array) -> ResidualEstimate | None:
+    if design is None or not isinstance(residual, ByUnit):
+        return None
+    names = tuple(design.positions)
+    return ResidualEstimate(
+        text=design.text,
+        names=names,
+        theta=theta,
+        theta_names=residual.covariance.theta_names(names)[1:],
+        R0=residual.matrix(theta),
+        structure=design.structure,
+    )

@@ -9,15 +9,18 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from henderson.covariance import Identity, Unstructured
+from henderson.covariance import Identity
 from henderson.engine import Engine
 from henderson.errors import DataError
+from henderson.fit.call import Call
 from henderson.fit.estimates import gather
-from henderson.fit.notices import optimum_notices
+from henderson.fit.notices import optimum_notices, weighted_sum
 from henderson.fit.optimize import Control
 from henderson.fit.relationships import as_mapping, check_groups, check_told_apart, match_relationship
 from henderson.fit.result import LmerResult
 from henderson.fit.solve import Fitted, choose_engine, solve
+from henderson.fit.source import Source
+from henderson.fit.structures import covariance_of, residual_of
 from henderson.formula import Design, build_design
 from henderson.formula.bars import parse_formula
 from henderson.linalg.pivoting import independent_columns, triangular_factor
@@ -39,6 +42,7 @@ def lmer(
     na_action: Literal["omit", "exclude", "fail"] = "omit",
     contrasts: Mapping[str, Any] | None = None,
     relationship: Mapping[str, Any] | None = None,
+    residual: str | None = None,
     start: ArrayLike | Mapping[str, ArrayLike] | None = None,
     control: Control | None = None,
 ) -> LmerResult:
@@ -70,6 +74,10 @@ def lmer(
         Relationship matrix of the levels of a grouping factor, ``{"iid": G}``: a `RelationshipMatrix`, whose
         people are matched by their individual identifier (IID), or a square pandas DataFrame with their
         names as index and columns. It may hold more people than the data, in any order.
+    residual : str, optional
+        Structure of the residuals: ``"diag(sex)"``, a variance for each stratum; or within units, of which
+        each lies within one level of every grouping factor: ``"us(trait | iid)"``, ``"cs(trait | iid)"``,
+        ``"ar1(time | iid)"``.
     start : array of shape (n_theta,), optional
         Theta to start from; lme4's ``{"theta": ...}`` is taken too.
     control : Control, optional
@@ -116,6 +124,7 @@ def lmer(
         na_action=na_action,
         contrasts=contrasts,
         relationship=relationship,
+        residual=residual,
     )
     for notice in result.notices:
         logger.warning(notice)
@@ -137,8 +146,17 @@ def fit_formula(
     if related and isinstance(formula, str):
         check_groups(related, [bar.group.label for bar in parse_formula(formula).bars])
     design = build_design(formula, data, related=tuple(related), **columns)
-    pad = columns.get("na_action") == "exclude"
-    return fit_design(design, data, REML=REML, start=start, control=control, relationship=related, pad=pad)
+    given = {"start": start, "control": control, "relationship": relationship, **columns}
+    return fit_design(
+        design,
+        data,
+        REML=REML,
+        start=start,
+        control=control,
+        relationship=related,
+        pad=columns.get("na_action") == "exclude",
+        call=Call.of(formula, data, {"REML": REML, **given}),
+    )
 
 
 def fit_design(
@@ -151,6 +169,7 @@ def fit_design(
     relationship: Mapping[str, Any] | None = None,
     pad: bool = False,
     like: Engine | None = None,
+    call: Call | None = None,
 ) -> LmerResult:
     """Fit a design. ``like`` is the engine of a model that has another response and is otherwise the same."""
     kept = _full_rank(design)
@@ -161,10 +180,14 @@ def fit_design(
         engine = like.with_response(_response(design))
     fitted = solve(engine, reml=REML, start=start, control=control)
     _check_residual(design, fitted)
-    notices = (*design.notices, *_rank_notice(design, kept), *optimum_notices(fitted))
+    notices = (
+        *design.notices,
+        *_rank_notice(design, kept),
+        *optimum_notices(fitted, [r.text for r in design.spec.random]),
+    )
     estimates = gather(design, kept, fitted, pad=pad, notices=notices)
     engine.forget()
-    return LmerResult(estimates, fitted, data)
+    return LmerResult(estimates, call, Source.of(fitted, design, data))
 
 
 def _response(design: Design) -> NDArray[np.float64]:
@@ -186,11 +209,23 @@ def _full_rank(design: Design) -> NDArray[np.intp]:
         )
     left_over = np.linalg.norm(R[kept.size :, p]) if kept.size < p else abs(R[p, p])
     if not left_over > 1e-13 * np.linalg.norm(y):
-        raise DataError(
-            f"the fixed effects alone fit the response exactly in all {n} rows, so that no variance is left "
-            f"to share out; check the column '{design.spec.response}' (is it constant?)"
-        )
+        raise DataError(_exact_fit(design, y, kept.size))
     return kept
+
+
+def _exact_fit(design: Design, y: NDArray[np.float64], rank: int) -> str:
+    """Why a response that the fixed effects reproduce cannot be analysed."""
+    response = design.spec.response
+    if np.ptp(y) <= 1e-13 * np.abs(y).max():
+        less = "" if design.offset is None else " less its offset"
+        return (
+            f"the response{less} is {y[0]:.6g} in all {y.size} rows, so that there is no variance to share "
+            f"out; check the column '{response}' (is it constant?)"
+        )
+    return (
+        f"the {rank} fixed effects alone fit the response '{response}' exactly in all {y.size} rows, so that "
+        "no variance is left to share out: leave out the predictor that it was computed from"
+    )
 
 
 def _model(design: Design, kept: NDArray[np.intp], related: Mapping[str, Any]) -> MixedModel:
@@ -201,11 +236,16 @@ def _model(design: Design, kept: NDArray[np.intp], related: Mapping[str, Any]) -
     G = {group: match_relationship(given, first[group]) for group, given in related.items()}
     terms = tuple(
         RandomTerm(
-            r.group, r.codes, len(r.levels), r.z, Unstructured(r.z.shape[1]), G.get(r.group, Identity())
+            r.group,
+            r.codes,
+            len(r.levels),
+            r.z,
+            covariance_of(r.structure, r.z.shape[1]),
+            G.get(r.group, Identity()),
         )
         for r in design.random
     )
-    return MixedModel(y, X, terms, design.weights)
+    return MixedModel(y, X, terms, design.weights, residual_of(design.residual))
 
 
 def _rank_notice(design: Design, kept: NDArray[np.intp]) -> tuple[str, ...]:
@@ -215,14 +255,29 @@ def _rank_notice(design: Design, kept: NDArray[np.intp]) -> tuple[str, ...]:
     s = "s" if len(dropped) > 1 else ""
     return (
         f"fixed-effect model matrix is rank deficient so dropping {len(dropped)} column{s} / coefficient{s}: "
-        + ", ".join(dropped),
+        + ", ".join(f"{name}{_as_sum(design, kept, name)}" for name in dropped),
     )
 
 
+def _as_sum(design: Design, kept: NDArray[np.intp], name: str) -> str:
+    """A dropped column in terms of those that stay, ``" (= 2 x)"``; nothing where that takes many of them."""
+    column = design.X[:, design.x_names.index(name)]
+    weights = np.linalg.lstsq(design.X[:, kept], column, rcond=None)[0]
+    part = np.abs(weights) * np.sqrt(np.mean(design.X[:, kept] ** 2, axis=0))
+    used = np.flatnonzero(part > 1e-6 * part.max(initial=0.0))
+    if used.size > 4:
+        return ""
+    return f" (= {weighted_sum([design.x_names[kept[k]] for k in used], weights[used]) or 0})"
+
+
 def _start(start: Any) -> NDArray[np.float64]:
-    values = start.get("theta") if isinstance(start, Mapping) else start
+    if isinstance(start, Mapping) and "theta" not in start:
+        raise DataError(
+            f"start has {', '.join(map(repr, start)) or 'nothing'}, and 'theta' is what a search needs"
+        )
+    values = start["theta"] if isinstance(start, Mapping) else start
     try:
-        return np.asarray(values, dtype=np.float64)
+        return np.atleast_1d(np.asarray(values, dtype=np.float64))
     except (TypeError, ValueError):
         raise DataError(f"start must be numbers, one per theta; it is {start!r}") from None
 

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from functools import cached_property
+import os
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from henderson.errors import HendersonError
+from henderson.fit import components, tables
+from henderson.fit.call import Call
 from henderson.fit.estimates import Estimates
 from henderson.fit.heritability import Heritability, heritability
-from henderson.fit.optimize import Optimum
-from henderson.fit.solve import Fitted
-from henderson.fit.summary import SummaryView, format_summary, t_table
-from henderson.fit.varcorr import TermCovariance, VarCorr, unique_labels
+from henderson.fit.numbers import FitNumbers
+from henderson.fit.predict import NewLevels, RandomChoice, predict_rows, predict_used
+from henderson.fit.refit import Refits, refit_all
+from henderson.fit.source import Source
+from henderson.fit.summary import format_summary
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,37 +25,11 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 
 
-class RandomEffects(Mapping[str, "pd.DataFrame"]):
-    """Conditional modes by grouping factor: a mapping of names to data frames, levels by effects.
-
-    Attributes
-    ----------
-    cond_var : dict of list of ndarray
-        For each grouping factor, one (levels, q, q) array per random term on it; empty unless asked for.
-    """
-
-    def __init__(self, tables: dict[str, pd.DataFrame], cond_var: dict[str, list[Array]]) -> None:
-        self._tables = tables
-        self.cond_var = cond_var
-
-    def __getitem__(self, group: str) -> pd.DataFrame:
-        return self._tables[group]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._tables)
-
-    def __len__(self) -> int:
-        return len(self._tables)
-
-    def __repr__(self) -> str:
-        return "\n".join(f"${group}\n{table}" for group, table in self._tables.items())
-
-
-class LmerResult:
+class LmerResult(FitNumbers):
     """A fitted linear mixed model. Made by `lmer`; the names are lme4's.
 
-    ``print(fit)`` shows the summary. Numbers come as pandas objects with names. A pickle keeps the
-    estimates and fitted values and leaves out the data and the engine.
+    ``print(fit)`` shows the summary. Numbers come as pandas objects with names. A file (`save`) and a pickle
+    keep the estimates and fitted values and leave out the data and the engine.
 
     Examples
     --------
@@ -71,13 +47,14 @@ class LmerResult:
     ['sd__(Intercept)', 'sd__Days', 'cor__(Intercept).Days', 'sd__Observation']
     """
 
-    def __init__(self, estimates: Estimates, fitted: Fitted | None, data: Any) -> None:
-        self._e = estimates
-        self._fitted = fitted
-        self._data = _snapshot(data)
+    def __init__(self, estimates: Estimates, call: Call | None, source: Source | None) -> None:
+        super().__init__(estimates)
+        self._call = call
+        self._source = source
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"_e": self._e, "_fitted": None, "_data": None}
+        call = None if self._call is None else self._call.without("relationship")
+        return {"_e": self._e, "_call": call, "_source": None}
 
     def __repr__(self) -> str:
         kind = "REML" if self._e.reml else "ML"
@@ -87,77 +64,52 @@ class LmerResult:
     def __str__(self) -> str:
         return self.summary()
 
-    # -- fixed effects ---------------------------------------------------------------------------------
+    # -- questions -------------------------------------------------------------------------------------
 
-    @property
-    def fixef(self) -> pd.Series[float]:
-        """Estimates of the fixed effects (BLUE), in units of the response per unit of the predictor."""
-        return self._named(self._e.beta)
+    def predict(
+        self,
+        newdata: Any = None,
+        *,
+        random: RandomChoice = "all",
+        new_levels: NewLevels = "error",
+    ) -> Array:
+        """Predict the mean response, at the levels' own random effects or without them.
 
-    @property
-    def se(self) -> pd.Series[float]:
-        """Standard errors of the fixed effects."""
-        return self._named(np.sqrt(np.diag(self._e.cov_beta)))
+        An offset, by argument or in the formula, is added from the columns of `newdata`.
 
-    @property
-    def vcov(self) -> pd.DataFrame:
-        """Covariance matrix of the fixed effects, (p, p)."""
-        import pandas as pd
+        Parameters
+        ----------
+        newdata : table or mapping, optional
+            Rows to predict; without it those of the fit, padded as `fitted` is.
+        random : "all", "none" or list of str
+            Random effects to add: lme4's ``re.form``. A list names grouping factors (``"Subject"``) or terms
+            (``"(1 | Subject)"``, which may be a part of a term of the model).
+        new_levels : {"error", "population", "missing"}
+            What to do where a level is new or missing: refuse; predict without its effects (lme4's
+            ``allow.new.levels``); or give NaN.
 
-        return pd.DataFrame(
-            self._e.cov_beta.copy(), index=list(self._e.x_names), columns=list(self._e.x_names)
-        )
+        Returns
+        -------
+        ndarray, shape (n,)
+            In units of the response; NaN in rows that miss a predictor, which is logged.
 
-    @property
-    def dropped(self) -> tuple[str, ...]:
-        """Fixed effects left out because the design is rank deficient."""
-        return self._e.dropped
+        Raises
+        ------
+        DataError
+            If `newdata` lacks a column or has new levels, or the model lacks a random term.
 
-    def _named(self, values: Array) -> pd.Series[float]:
-        import pandas as pd
-
-        return pd.Series(values.copy(), index=list(self._e.x_names))
-
-    # -- covariance ------------------------------------------------------------------------------------
-
-    @property
-    def theta(self) -> Array:
-        """Relative covariance parameters: the lower triangles of T, term by term, column by column."""
-        return np.concatenate([t.theta for t in self._e.terms])
-
-    @property
-    def theta_names(self) -> tuple[str, ...]:
-        """Names of theta, such as ``Subject.Days.(Intercept)``."""
-        return tuple(f"{t.group}.{name}" for t in self._e.terms for name in t.theta_names)
-
-    @property
-    def sigma(self) -> float:
-        """Residual standard deviation."""
-        return float(np.sqrt(self._e.sigma2))
-
-    @cached_property
-    def varcorr(self) -> VarCorr:
-        """Variances, standard deviations and correlations of the random effects."""
-        labels = unique_labels(tuple(t.group for t in self._e.terms))
-        terms = (
-            TermCovariance(t.group, label, t.names, self._e.sigma2 * t.T @ t.T.T)
-            for t, label in zip(self._e.terms, labels, strict=True)
-        )
-        return VarCorr(tuple(terms), self.sigma)
-
-    def is_singular(self, tol: float = 1e-4) -> bool:
-        """Whether some random-effects covariance is singular: a diagonal of T below ``tol``."""
-        return any(bool((np.diag(t.T) < tol).any()) for t in self._e.terms)
-
-    @property
-    def icc(self) -> float:
-        """Intraclass correlation: the share of the random effects in the variance that fixed effects leave.
-
-        With random slopes the variance of the random effects is averaged over the rows (Johnson 2014,
-        Methods Ecol. Evol. 5:944, eq. 10): the adjusted ICC of Nakagawa, Johnson & Schielzeth (2017).
+        Examples
+        --------
+        >>> import henderson as hd
+        >>> fit = hd.lmer("Reaction ~ Days + (Days | Subject)", hd.example_data("sleepstudy"))
+        >>> new = {"Days": [0, 10, 10], "Subject": ["308", "308", "somebody"]}
+        >>> fit.predict(new, new_levels="population").round(1)
+        array([253.7, 450.3, 356.1])
         """
-        random = self._e.mean_random_variance
-        return float(random / (random + self._e.sigma2))
+        if newdata is None:
+            model = None if self._source is None else self._source.fitted.engine.model
+            return predict_used(self._e, model, random)
+        return predict_rows(self._e, newdata, random, new_levels)
 
     def heritability(self) -> Heritability:
         """Share of the genetic variance, with its standard error and test, for one term with a relationship.
@@ -169,187 +121,11 @@ class LmerResult:
         DataError
             If the model has no relationship matrix, or other random terms beside it.
         """
-        return heritability(self._with_data)
-
-    # -- random effects --------------------------------------------------------------------------------
-
-    def ranef(self, *, cond_var: bool = True) -> RandomEffects:
-        """Conditional modes (BLUPs) of the random effects, by grouping factor.
-
-        Parameters
-        ----------
-        cond_var : bool
-            Also give their conditional variances, in ``.cond_var``.
-        """
-        import pandas as pd
-
-        tables: dict[str, pd.DataFrame] = {}
-        variances: dict[str, list[Array]] = {}
-        for group in self.ngroups:
-            terms = [t for t in self._e.terms if t.group == group]
-            columns = [name for t in terms for name in t.names]
-            values = np.hstack([t.b for t in terms])
-            tables[group] = pd.DataFrame(
-                values, index=pd.Index(list(terms[0].levels), name=group), columns=columns
-            )
-            if cond_var:
-                variances[group] = [t.cond_var for t in terms]
-        return RandomEffects(tables, variances)
-
-    def coef(self) -> dict[str, pd.DataFrame]:
-        """Coefficients of each level: fixed effects plus that level's random effects.
-
-        As in lme4, a random effect without a fixed one has a column in every group's table: zero where it
-        belongs to another group.
-        """
-        import pandas as pd
-
-        out = {}
-        beta = self.fixef
-        random = dict.fromkeys(name for t in self._e.terms for name in t.names)
-        columns = [*(name for name in random if name not in beta.index), *beta.index]
-        for group, table in self.ranef(cond_var=False).items():
-            full = pd.DataFrame(0.0, index=table.index, columns=columns)
-            full[list(beta.index)] = beta.to_numpy()
-            for column in dict.fromkeys(table.columns):
-                full[column] += table[[column]].sum(axis=1)
-            out[group] = full
-        return out
-
-    # -- rows ------------------------------------------------------------------------------------------
-
-    @property
-    def fitted(self) -> Array:
-        """Fitted values X beta + Z b + offset; NaN in places of excluded rows (``na_action="exclude"``)."""
-        return self._pad(self._e.fitted)
-
-    @property
-    def residuals(self) -> Array:
-        """Response less fitted values; NaN in places of excluded rows (``na_action="exclude"``)."""
-        return self._pad(self._e.y - self._e.fitted)
-
-    @cached_property
-    def _scaled_residuals(self) -> Array:
-        root = 1.0 if self._e.weights is None else np.sqrt(self._e.weights)
-        return np.asarray((self._e.y - self._e.fitted) * root / self.sigma)
-
-    def _pad(self, values: Array) -> Array:
-        if self._e.padded is None:
-            return values
-        out = np.full(self._e.n_padded, np.nan)
-        out[self._e.padded] = values
-        return out
-
-    # -- the fit as a whole ----------------------------------------------------------------------------
-
-    @property
-    def nobs(self) -> int:
-        """Number of rows used."""
-        return int(self._e.y.size)
-
-    @property
-    def ngroups(self) -> dict[str, int]:
-        """Number of levels of each grouping factor."""
-        return {t.group: len(t.levels) for t in self._e.terms}
-
-    @property
-    def reml_criterion(self) -> float:
-        """-2 log restricted likelihood at the estimates."""
-        return self._e.reml_criterion
-
-    @property
-    def deviance(self) -> float:
-        """-2 log-likelihood at the estimates, also for REML fits (R's ``deviance(fit, REML = FALSE)``)."""
-        return self._e.deviance
-
-    @property
-    def criterion(self) -> float:
-        """What was minimised: `reml_criterion` or `deviance`."""
-        return self._e.reml_criterion if self._e.reml else self._e.deviance
-
-    @property
-    def loglik(self) -> float:
-        """Log (restricted) likelihood."""
-        return -0.5 * self.criterion
-
-    @property
-    def df(self) -> int:
-        """Number of parameters: fixed effects, theta and sigma."""
-        return self._e.beta.size + self.theta.size + 1
-
-    @property
-    def df_residual(self) -> int:
-        """Rows less parameters."""
-        return self.nobs - self.df
-
-    @property
-    def aic(self) -> float:
-        """Akaike's information criterion, from `loglik`."""
-        return self.criterion + 2.0 * self.df
-
-    @property
-    def bic(self) -> float:
-        """Schwarz's information criterion, from `loglik`."""
-        return self.criterion + float(np.log(self.nobs)) * self.df
-
-    @property
-    def devcomp(self) -> dict[str, float]:
-        """lme4's components: ldL2, ldRX2, wrss, ussq, pwrss."""
-        return dict(self._e.pieces)
-
-    @property
-    def optimum(self) -> Optimum:
-        """How the optimum was found: criterion, derivatives, evaluations and the log of the search."""
-        return self._e.optimum
-
-    @property
-    def notices(self) -> tuple[str, ...]:
-        """What the user should know: rows dropped, columns dropped, a singular fit."""
-        return self._e.notices
-
-    @property
-    def engine(self) -> Any:
-        """The engine at the data of this fit; a result read back from a pickle has none."""
-        return self._with_data.engine
-
-    @property
-    def _with_data(self) -> Fitted:
-        if self._fitted is None:
-            raise HendersonError(
-                "this result was read back from a pickle, which leaves out the data; fit the model again to "
-                "ask questions that need them"
-            )
-        return self._fitted
-
-    # -- tables ----------------------------------------------------------------------------------------
+        return heritability(self.source.fitted)
 
     def summary(self, *, width: int = 80) -> str:
         """The summary as text, laid out like lme4's."""
-        with np.errstate(invalid="ignore", divide="ignore"):
-            sd = np.sqrt(np.diag(self._e.cov_beta))
-            correlation = self._e.cov_beta / np.outer(sd, sd)
-        view = SummaryView(
-            formula=self._e.formula,
-            reml=self._e.reml,
-            criterion=self.criterion,
-            aic=self.aic,
-            bic=self.bic,
-            log_likelihood=self.loglik,
-            df_residual=self.df_residual,
-            scaled_residual_quantiles=tuple(
-                np.quantile(self._scaled_residuals, [0, 0.25, 0.5, 0.75, 1]).tolist()
-            ),
-            terms=tuple(t.view() for t in self.varcorr),
-            residual_variance=self._e.sigma2,
-            residual_sd=self.sigma,
-            n_obs=self.nobs,
-            n_groups=tuple(self.ngroups.items()),
-            fixef_names=self._e.x_names,
-            fixef_columns=t_table(self._e.beta.tolist(), sd.tolist()),
-            fixef_correlation=tuple(tuple(row) for row in correlation.tolist()),
-            notices=self._e.notices,
-        )
-        return format_summary(view, width=width)
+        return format_summary(tables.summary_view(self, self._e), width=width)
 
     def tidy(self) -> pd.DataFrame:
         """One row per parameter, as broom.mixed's `tidy`.
@@ -357,63 +133,181 @@ class LmerResult:
         Columns effect ("fixed" or "ran_pars"), group, term, estimate, std_error, statistic. Standard
         deviations and correlations of the random effects stand in the rows "ran_pars".
         """
-        import pandas as pd
-
-        sd = np.sqrt(np.diag(self._e.cov_beta))
-        rows: list[tuple[str, str | None, str, float, float, float]] = [
-            ("fixed", None, name, float(b), float(s), float(b / s) if s else np.nan)
-            for name, b, s in zip(self._e.x_names, self._e.beta, sd, strict=True)
-        ]
-        for t in self.varcorr:
-            pairs = [(i, j) for i in range(len(t.names)) for j in range(i + 1, len(t.names))]
-            found = [(f"sd__{name}", sd) for name, sd in zip(t.names, t.sd, strict=True)]
-            found += [(f"cor__{t.names[i]}.{t.names[j]}", t.correlation[i, j]) for i, j in pairs]
-            rows += [("ran_pars", t.label, name, float(value), np.nan, np.nan) for name, value in found]
-        rows.append(("ran_pars", "Residual", "sd__Observation", self.sigma, np.nan, np.nan))
-        return pd.DataFrame(rows, columns=["effect", "group", "term", "estimate", "std_error", "statistic"])
+        return tables.tidy(self._e, self.varcorr)
 
     def glance(self) -> pd.DataFrame:
         """One row about the fit as a whole."""
-        import pandas as pd
-
-        return pd.DataFrame(
-            {
-                "nobs": [self.nobs],
-                "sigma": [self.sigma],
-                "loglik": [self.loglik],
-                "aic": [self.aic],
-                "bic": [self.bic],
-                "criterion": [self.criterion],
-                "reml": [self._e.reml],
-                "df_residual": [self.df_residual],
-                "icc": [self.icc],
-                "singular": [self.is_singular()],
-            }
-        )
+        return tables.glance(self)
 
     def augment(self) -> pd.DataFrame:
         """The rows used, with columns .fitted, .fixed, .resid and .scaled_resid beside the data."""
-        import pandas as pd
+        self._e.by_row("the rows")
+        data = self.source.data
+        if data is None:
+            raise HendersonError("the response of this fit was given to refit(), and is in no table")
+        return tables.augment(self._e, data)
 
-        from henderson.io.frame import to_pandas
+    # -- the model and its data ------------------------------------------------------------------------
 
-        if self._data is None:
-            raise HendersonError("this result was read back from a pickle, which leaves out the data")
-        out = to_pandas(self._data).iloc[self._e.rows].copy()
-        extra = pd.DataFrame(
-            {
-                ".fitted": self._e.fitted,
-                ".fixed": self._e.mean,
-                ".resid": self._e.y - self._e.fitted,
-                ".scaled_resid": self._scaled_residuals,
-            },
-            index=out.index,
+    @property
+    def call(self) -> Call | None:
+        """The call of `lmer` that made this fit; None for a fit that another function made."""
+        return self._call
+
+    @property
+    def engine(self) -> Any:
+        """The engine at the data of this fit; a result read back from a pickle or file has none."""
+        return self.source.fitted.engine
+
+    def get_me(self, name: str) -> Any:
+        """One part of the model by the name that lme4's ``getME`` has for it.
+
+        ========== ==============================================================================
+        X, y       fixed-effects design (n, p) and response (n,) of the rows used
+        Z, Zt      random-effects design (n, q), sparse: term by term, a level's effects together
+        Lambda     relative factor (q, q), sparse: b ~ N(0, sigma^2 Lambda Lambda'); and Lambdat
+        theta      relative covariance parameters
+        beta, b, u fixed effects; random effects b = Lambda u, in the order of Z's columns
+        mu         fitted values of the rows used
+        flist      grouping factors of the rows used, as a data frame
+        cnms       names of the effects, by term
+        Gp         where each term's effects begin in b, and where the last ones end
+        devcomp    pieces of the criterion
+        n, p, q    numbers of rows, fixed effects and random effects
+        ========== ==============================================================================
+
+        Raises
+        ------
+        DataError
+            For another name.
+
+        Examples
+        --------
+        >>> import henderson as hd
+        >>> fit = hd.lmer("Reaction ~ Days + (Days | Subject)", hd.example_data("sleepstudy"))
+        >>> fit.get_me("Z").shape, fit.get_me("cnms")
+        ((180, 36), {'Subject': ('(Intercept)', 'Days')})
+        """
+        return components.component(name, self._e, lambda: self.source)
+
+    def model_matrix(self) -> pd.DataFrame:
+        """The fixed-effects design X of the rows used, indexed by their positions in the table."""
+        return components.design_matrix(self._e, self.source)
+
+    @property
+    def source(self) -> Source:
+        """The engine and the data of this fit.
+
+        Raises
+        ------
+        HendersonError
+            If the result was read back from a pickle or file.
+        """
+        if self._source is None:
+            raise HendersonError(
+                "this result was read back from a pickle or file, which leaves out the data: "
+                "hd.load(path, data) brings a saved fit and its data together again"
+            )
+        return self._source
+
+    # -- the model again -------------------------------------------------------------------------------
+
+    def update(self, formula: str | None = None, data: Any = None, **changes: Any) -> LmerResult:
+        """Fit the model again with changes, as R's `update`.
+
+        Parameters
+        ----------
+        formula : str, optional
+            A dot stands for what this fit has on the same side: ``". ~ . + x"``, ``". ~ . - (1 | g)"``,
+            ``"log(.) ~ ."``.
+        data : table, optional
+            By default that of this fit.
+        **changes
+            Other arguments of `lmer`; None removes one.
+
+        Returns
+        -------
+        LmerResult
+
+        Raises
+        ------
+        HendersonError
+            If this result was read back from a pickle or file, and `data` is not given.
+
+        Examples
+        --------
+        >>> import henderson as hd
+        >>> fit = hd.lmer("Reaction ~ Days + (Days | Subject)", hd.example_data("sleepstudy"))
+        >>> fit.update(". ~ . - (Days | Subject) + (1 | Subject)", REML=False)
+        <LmerResult 'Reaction ~ Days + (1 | Subject)' by ML: 180 rows; Subject 18>
+        """
+        from henderson.fit.update import fit_again
+
+        return fit_again(self._call, self._source, formula, data, changes)
+
+    def refit(self, y: ArrayLike) -> LmerResult:
+        """Fit the same model to another response.
+
+        Parameters
+        ----------
+        y : array_like, shape (n,)
+            One number for each row used, or for each row of the table; before any offset is subtracted, and
+            on the scale that was fitted (the logarithm, for ``log(y) ~ ...``).
+
+        Returns
+        -------
+        LmerResult
+
+        Raises
+        ------
+        DataError
+            For another number of values, or missing ones.
+        """
+        from henderson.fit.update import fit_response
+
+        return fit_response(self._call, self.source, self._e, y)
+
+    def refits(self, Y: ArrayLike) -> Refits:
+        """Fit the same model to many responses, and keep the main numbers of each.
+
+        Parameters
+        ----------
+        Y : array_like, shape (n, k)
+            One response in each column, as in `refit`.
+
+        Returns
+        -------
+        Refits
+
+        Examples
+        --------
+        >>> import henderson as hd
+        >>> fit = hd.lmer("Reaction ~ Days + (Days | Subject)", hd.example_data("sleepstudy"))
+        >>> rng = np.random.default_rng(1)
+        >>> fit.refits(fit.fitted[:, None] + rng.normal(0.0, fit.sigma, (180, 3)))
+        <Refits of 3 responses: 3 converged; 0 singular>
+        """
+        source = self.source
+        control = None if self._call is None else self._call.arguments.get("control")
+        return refit_all(
+            source,
+            source.responses(Y),
+            x_names=self._e.x_names,
+            theta_names=self.theta_names,
+            control=control,
         )
-        return pd.concat([out, extra], axis=1)
 
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the fit to a file that `henderson.load` reads; the file appears when it is complete.
 
-def _snapshot(data: Any) -> Any:
-    """The table as it is now: later changes in place do not reach it, and nothing is copied."""
-    if isinstance(data, Mapping):
-        return dict(data)
-    return data.copy(deep=False) if type(data).__module__.startswith("pandas") else data
+        Estimates, fitted values and the recipe for new data are kept; the data, the engine and relationship
+        matrices are not.
+
+        Raises
+        ------
+        DataError
+            If the file cannot be written.
+        """
+        from henderson.fit.saved import save
+
+        save(path, self._e, self._call)

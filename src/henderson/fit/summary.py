@@ -65,6 +65,8 @@ class VarCorrTerm:
         Variances and standard deviations.
     correlation : tuple of tuples of float, shape (q, q)
         Correlation matrix; only its strict lower triangle is shown. NaN where a variance is zero.
+    pattern : str, optional
+        The covariance tag if it is "diag", "cs" or "ar1": no correlation is shown then, or only the first.
     """
 
     group: str
@@ -72,6 +74,12 @@ class VarCorrTerm:
     variance: tuple[float, ...]
     sd: tuple[float, ...]
     correlation: tuple[tuple[float, ...], ...]
+    pattern: str | None = None
+
+
+def plain_residual(variance: float, sd: float) -> VarCorrTerm:
+    """Independent residuals of one variance."""
+    return VarCorrTerm("Residual", ("",), (variance,), (sd,), ((1.0,),))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,12 +98,12 @@ class SummaryView:
         Information criteria and log-likelihood; shown for maximum likelihood.
     df_residual : int
         Observations less parameters; shown for maximum likelihood.
-    scaled_residual_quantiles : tuple of float, length 5
-        Minimum, quartiles and maximum of the scaled residuals.
+    scaled_residual_quantiles : tuple of float, length 5, or None
+        Minimum, quartiles and maximum of the scaled residuals; not shown if they are not known.
     terms : tuple of VarCorrTerm
         The random-effect terms, in the order to show.
-    residual_variance, residual_sd : float
-        Variance and standard deviation of the residuals.
+    residual : VarCorrTerm
+        The residuals: `plain_residual`, or the positions of a structure in place of effects.
     n_obs : int
         Observations used.
     n_groups : tuple of (str, int)
@@ -119,10 +127,9 @@ class SummaryView:
     bic: float
     log_likelihood: float
     df_residual: int
-    scaled_residual_quantiles: tuple[float, ...]
+    scaled_residual_quantiles: tuple[float, ...] | None
     terms: tuple[VarCorrTerm, ...]
-    residual_variance: float
-    residual_sd: float
+    residual: VarCorrTerm
     n_obs: int
     n_groups: tuple[tuple[str, int], ...]
     fixef_names: tuple[str, ...]
@@ -179,7 +186,7 @@ def format_summary(view: SummaryView, *, width: int = 80) -> str:
     ...     formula="y ~ 1 + (1 | g)", reml=True, criterion=12.34, aic=18.34, bic=17.17, log_likelihood=-6.17,
     ...     df_residual=2, scaled_residual_quantiles=(-1.0, -0.5, 0.0, 0.5, 1.0),
     ...     terms=(VarCorrTerm("g", ("(Intercept)",), (0.25,), (0.5,), ((1.0,),)),),
-    ...     residual_variance=1.0, residual_sd=1.0, n_obs=5, n_groups=(("g", 2),),
+    ...     residual=plain_residual(1.0, 1.0), n_obs=5, n_groups=(("g", 2),),
     ...     fixef_names=("(Intercept)",), fixef_columns=t_table([1.5], [0.6]), fixef_correlation=((1.0,),),
     ... )
     >>> for line in format_summary(view).splitlines():
@@ -210,12 +217,10 @@ def format_summary(view: SummaryView, *, width: int = 80) -> str:
         *([] if view.data_name is None else fill_line("   Data:", view.data_name, width=width)),
         "",
         *_format_criterion(view, width),
-        "",
-        "Scaled residuals: ",
         *_format_quantiles(view.scaled_residual_quantiles, width),
         "",
         "Random effects:",
-        *format_varcorr(view.terms, view.residual_variance, view.residual_sd, width=width),
+        *format_varcorr([*view.terms, view.residual], width=width),
         *fill_line(f"Number of obs: {view.n_obs}, groups: ", groups, width=width),
     ]
     if view.fixef_names:
@@ -238,23 +243,22 @@ def _format_criterion(view: SummaryView, width: int) -> list[str]:
     return format_named(names, (*texts[:-1], str(view.df_residual)), width=width)
 
 
-def _format_quantiles(quantiles: tuple[float, ...], width: int) -> list[str]:
-    """Lay out the five quantiles of the scaled residuals."""
+def _format_quantiles(quantiles: tuple[float, ...] | None, width: int) -> list[str]:
+    """Lay out the five quantiles of the scaled residuals, if they are known."""
+    if quantiles is None:
+        return []
     texts = format_numbers(zap_small(quantiles, _DIGITS + 1), _DIGITS)
-    return format_named(("Min", "1Q", "Median", "3Q", "Max"), texts, width=width)
+    names = ("Min", "1Q", "Median", "3Q", "Max")
+    return ["", "Scaled residuals: ", *format_named(names, texts, width=width)]
 
 
-def format_varcorr(
-    terms: Sequence[VarCorrTerm], residual_variance: float, residual_sd: float, *, width: int = 80
-) -> list[str]:
+def format_varcorr(terms: Sequence[VarCorrTerm], *, width: int = 80) -> list[str]:
     """Lay out variances, standard deviations and correlations of the random effects and the residual.
 
     Parameters
     ----------
     terms : sequence of VarCorrTerm
-        The random-effect terms.
-    residual_variance, residual_sd : float
-        Variance and standard deviation of the residuals.
+        The random-effect terms, and the residual.
     width : int, default 80
         Columns of the page.
 
@@ -266,7 +270,7 @@ def format_varcorr(
     Examples
     --------
     >>> term = VarCorrTerm("g", ("(Intercept)", "x"), (4.0, 1.0), (2.0, 1.0), ((1.0, -0.5), (-0.5, 1.0)))
-    >>> for line in format_varcorr([term], 9.0, 3.0):
+    >>> for line in format_varcorr([term, plain_residual(9.0, 3.0)]):
     ...     print(line.rstrip())
      Groups   Name        Variance Std.Dev. Corr
      g        (Intercept) 4        2
@@ -275,23 +279,36 @@ def format_varcorr(
     """
     groups = [label for term in terms for label in (term.group, *[""] * (len(term.names) - 1))]
     names = [name for term in terms for name in term.names]
-    variances = format_numbers([*(v for term in terms for v in term.variance), residual_variance], _DIGITS)
-    sds = format_numbers([*(s for term in terms for s in term.sd), residual_sd], _DIGITS)
-    n_columns = max((len(term.names) for term in terms), default=1) - 1
-    correlations = [row for term in terms for row in _lower_triangle(term.correlation, 2, n_columns)]
+    variances = format_numbers([v for term in terms for v in term.variance], _DIGITS)
+    sds = format_numbers([s for term in terms for s in term.sd], _DIGITS)
+    n_columns = max(_n_correlations(term) for term in terms)
+    correlations = [row for term in terms for row in _correlations(term, n_columns)]
     rows = [
         (group, name, variance, sd, *correlation)
         for group, name, variance, sd, correlation in zip(
-            [*groups, "Residual"],
-            [*names, ""],
-            variances,
-            sds,
-            [*correlations, [""] * n_columns],
-            strict=True,
+            groups, names, variances, sds, correlations, strict=True
         )
     ]
     header = ("Groups", "Name", "Variance", "Std.Dev.", *["Corr", *[""] * n_columns][:n_columns])
     return format_matrix(header, rows, [""] * len(rows), width=width)
+
+
+def _n_correlations(term: VarCorrTerm) -> int:
+    """How many columns of correlations a term needs."""
+    if term.pattern is None:
+        return len(term.names) - 1
+    return 0 if term.pattern == "diag" else 1
+
+
+def _correlations(term: VarCorrTerm, n_columns: int) -> list[list[str]]:
+    """What stands in these columns, row by row: the first correlation alone, with its tag, if it says all."""
+    if term.pattern is None:
+        return _lower_triangle(term.correlation, 2, n_columns)
+    rows = [[""] * n_columns for _ in term.names]
+    if term.pattern != "diag":
+        rho = format_numbers([round_decimal(term.correlation[0][1], 2)], min_decimals=2)[0]
+        rows[0][0] = f"{rho} ({term.pattern})"
+    return rows
 
 
 def _lower_triangle(

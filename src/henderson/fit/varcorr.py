@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from henderson.fit.summary import VarCorrTerm, format_varcorr
+from henderson.fit.summary import VarCorrTerm, format_varcorr, plain_residual
+from henderson.formula.design import UNSTRUCTURED, Structure
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,12 +33,15 @@ class TermCovariance:
         Effects.
     covariance : ndarray, shape (q, q)
         In the units of the response, squared.
+    structure : Structure
+        The covariance tag: ``us``, ``diag``, ``cs`` or ``ar1``.
     """
 
     group: str
     label: str
     names: tuple[str, ...]
     covariance: Array
+    structure: Structure = UNSTRUCTURED
 
     @property
     def sd(self) -> Array:
@@ -53,13 +57,16 @@ class TermCovariance:
         return np.where(np.isfinite(out), np.clip(out, -1.0, 1.0), np.nan)
 
     def view(self) -> VarCorrTerm:
-        """Plain numbers for printing."""
+        """Plain numbers for printing; of effects with one variance the first stands for all."""
+        pattern = None if self.structure.kind == "us" or len(self.names) == 1 else self.structure.kind
+        shown = 1 if pattern is not None and self.structure.homogeneous else len(self.names)
         return VarCorrTerm(
             group=self.label,
-            names=self.names,
-            variance=tuple(np.diag(self.covariance).tolist()),
-            sd=tuple(self.sd.tolist()),
+            names=self.names[:shown],
+            variance=tuple(np.diag(self.covariance)[:shown].tolist()),
+            sd=tuple(self.sd[:shown].tolist()),
             correlation=tuple(tuple(row) for row in self.correlation.tolist()),
+            pattern=pattern,
         )
 
 
@@ -72,11 +79,14 @@ class VarCorr:
     terms : tuple of TermCovariance
         One per random term.
     sigma : float
-        Residual standard deviation.
+        Residual standard deviation; that at the first position of a residual structure.
+    residual : TermCovariance or None
+        Residual covariance within a unit, or by stratum; None for independent residuals of one variance.
     """
 
     terms: tuple[TermCovariance, ...]
     sigma: float
+    residual: TermCovariance | None = None
 
     def __iter__(self) -> Iterator[TermCovariance]:
         return iter(self.terms)
@@ -91,7 +101,11 @@ class VarCorr:
         raise KeyError(f"no random term {label!r}; there are {', '.join(t.label for t in self.terms)}")
 
     def __repr__(self) -> str:
-        return "\n".join(format_varcorr([t.view() for t in self.terms], self.sigma**2, self.sigma))
+        return "\n".join(format_varcorr([*(t.view() for t in self.terms), self.residual_view()]))
+
+    def residual_view(self) -> VarCorrTerm:
+        """The residuals for printing."""
+        return plain_residual(self.sigma**2, self.sigma) if self.residual is None else self.residual.view()
 
     @cached_property
     def table(self) -> pd.DataFrame:
@@ -99,13 +113,14 @@ class VarCorr:
         import pandas as pd
 
         rows: list[tuple[str, str | None, str | None, float, float]] = []
-        for t in self.terms:
+        for t in (*self.terms, *([] if self.residual is None else [self.residual])):
             rows += [(t.label, n, None, t.covariance[i, i], t.sd[i]) for i, n in enumerate(t.names)]
             for i in range(len(t.names)):
                 for j in range(i + 1, len(t.names)):
                     pair = t.covariance[i, j], t.correlation[i, j]
                     rows.append((t.label, t.names[i], t.names[j], *pair))
-        rows.append(("Residual", None, None, self.sigma**2, self.sigma))
+        if self.residual is None:
+            rows.append(("Residual", None, None, self.sigma**2, self.sigma))
         return pd.DataFrame(rows, columns=["grp", "var1", "var2", "vcov", "sdcor"])
 
 

@@ -12,7 +12,13 @@ from henderson.covariance import ByUnit, Homogeneous, Identity
 from henderson.engine.blocked.basis import FixedBasis, column_scale, fixed_basis, with_response
 from henderson.engine.blocked.curvature import Scores
 from henderson.engine.blocked.moment_engine import Basis, MomentEngine, State
-from henderson.engine.blocked.moments import Moments, RandomMoments, column_moments, random_moments
+from henderson.engine.blocked.moments import (
+    Moments,
+    MomentStack,
+    RandomMoments,
+    column_moments,
+    random_moments,
+)
 from henderson.engine.blocked.plan import Plan, make_plan
 from henderson.engine.blocked.residual import UnitBlocks, unit_blocks
 from henderson.engine.blocked.system import Direction, System
@@ -105,7 +111,7 @@ class BlockedEngine(MomentEngine):
         self._designs = designs
         self._fixed = fixed or fixed_basis(model.X, model.y, designs.root_weights)
         basis = Basis(designs.scales, self._fixed.R, self._fixed.Qy, designs.log_weights)
-        parts = designs.moments(self._fixed.columns)
+        parts = MomentStack(designs.moments(self._fixed.columns))
         super().__init__(model, basis, System(designs.plan, designs.units, parts, model.n))
 
     @classmethod

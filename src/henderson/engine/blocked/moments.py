@@ -1,12 +1,12 @@
 """Weighted cross-products of the design: the only part of `blocked` that touches the n records.
 
 Every array here is a sum over records, so moments of row chunks add up to the moments of the whole
-(`combine`). Designs come in orthonormalised (see `basis`), because raw cross-products lose the answer.
+(`MomentStack`). Designs come in orthonormalised (see `basis`), because raw cross-products lose the answer.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -77,30 +77,52 @@ class Moments:
     gram: NDArray[Any]
 
 
-def combine(moments: Sequence[Moments], weights: Iterable[Any]) -> Moments:
-    """Weighted sum of moments; complex weights carry a derivative."""
-    w = list(weights)
-    if len(w) == 1 and w[0] == 1.0:
-        return moments[0]
+class MomentStack:
+    """Moments of several parts of the data, and their sums with any weights.
 
-    def total(arrays: Iterable[NDArray[Any]]) -> NDArray[Any]:
-        return np.asarray(sum(a * b for a, b in zip(w, arrays, strict=True)))
+    Parameters
+    ----------
+    parts : sequence of Moments
+        All on the same plan.
+    """
 
-    random, columns = [m.random for m in moments], [m.columns for m in moments]
-    first = random[0]
-    return Moments(
-        RandomMoments(
-            tuple(total(r.diagonal[k] for r in random) for k in range(len(first.diagonal))),
-            {key: total(r.cross[key] for r in random) for key in first.cross},
-            tuple(total(r.places[k] for r in random) for k in range(len(first.places))),
-            total(r.core for r in random),
-        ),
-        ColumnMoments(
-            tuple(total(c.chain[k] for c in columns) for k in range(len(columns[0].chain))),
-            total(c.core for c in columns),
-        ),
-        total(m.gram for m in moments),
+    def __init__(self, parts: Sequence[Moments]) -> None:
+        self.first = parts[0]
+        # Side by side, so that a weighted sum is one product; a single part is left as it is
+        self._flat = None
+        if len(parts) > 1:
+            self._flat = np.stack([np.concatenate([a.ravel() for a in _arrays(part)]) for part in parts])
+
+    def combine(self, weights: NDArray[Any]) -> Moments:
+        """Weighted sum of the parts; complex weights carry a derivative."""
+        if self._flat is None:
+            if weights[0] == 1.0:
+                return self.first
+            return _rebuilt(self.first, [weights[0] * a for a in _arrays(self.first)])
+        total = weights.real @ self._flat
+        if np.iscomplexobj(weights):
+            total = total + 1j * (weights.imag @ self._flat)
+        arrays = _arrays(self.first)
+        ends = np.cumsum([a.size for a in arrays])[:-1]
+        parts = zip(np.split(total, ends), arrays, strict=True)
+        return _rebuilt(self.first, [part.reshape(a.shape) for part, a in parts])
+
+
+def _arrays(moments: Moments) -> list[NDArray[Any]]:
+    r, c = moments.random, moments.columns
+    return [*r.diagonal, *r.cross.values(), *r.places, r.core, *c.chain, c.core, moments.gram]
+
+
+def _rebuilt(like: Moments, arrays: list[NDArray[Any]]) -> Moments:
+    left = iter(arrays)
+    r, c = like.random, like.columns
+    random = RandomMoments(
+        tuple(next(left) for _ in r.diagonal),
+        {key: next(left) for key in r.cross},
+        tuple(next(left) for _ in r.places),
+        next(left),
     )
+    return Moments(random, ColumnMoments(tuple(next(left) for _ in c.chain), next(left)), next(left))
 
 
 def random_moments(plan: Plan, Z: tuple[Array, ...]) -> RandomMoments:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from henderson.engine.blocked.core import STEP
 from henderson.engine.blocked.factor import Factor, Solved, Spread, factorise, trace
-from henderson.engine.blocked.moments import Moments, by_blocks, combine, of_effects, pair
+from henderson.engine.blocked.moments import Moments, MomentStack, by_blocks, of_effects, pair
 from henderson.engine.blocked.plan import Plan
 from henderson.engine.blocked.residual import UnitBlocks
 from henderson.linalg.levelwise import Array
@@ -84,25 +84,25 @@ class System:
     plan : Plan
     units : UnitBlocks
         How R_0 makes R.
-    parts : tuple of Moments
-        One for each part of `units`; all in all, for independent residuals.
+    parts : MomentStack
+        Moments of each part of `units`; a single one for independent residuals.
     n : int
         Number of records.
     """
 
     plan: Plan
     units: UnitBlocks
-    parts: tuple[Moments, ...]
+    parts: MomentStack
     n: int
 
     @property
     def p(self) -> int:
         """Number of fixed effects."""
-        return int(self.parts[0].gram.shape[0]) - 1
+        return int(self.parts.first.gram.shape[0]) - 1
 
     def moments(self, R0: NDArray[Any]) -> Moments:
         """Cross-products in R^-1."""
-        return combine(self.parts, self.units.coefficients(R0))
+        return self.parts.combine(self.units.coefficients(R0))
 
     def at(
         self, T: tuple[NDArray[np.float64], ...], R0: NDArray[np.float64], direction: Direction | None = None
@@ -153,7 +153,7 @@ class Slopes:
     def _along_residual(self, E: NDArray[np.float64]) -> NDArray[Any]:
         # V^-1 M = R^-1 (M - Z b), b the effects that M predicts: d M'V^-1 M = (M - Z b)' dR^-1 (M - Z b)
         system, point = self.system, self.point
-        N = combine(system.parts, system.units.slopes(point.R0, E))
+        N = system.parts.combine(system.units.slopes(point.R0, E))
         b = point.solved.b
         effects = by_blocks(system.plan, b)
         crossed = pair(N.columns, effects)

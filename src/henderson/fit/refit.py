@@ -1,0 +1,120 @@
+"""The same model for other responses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from henderson.errors import DataError
+from henderson.fit.optimize import Control
+from henderson.fit.solve import solve
+from henderson.fit.source import Source
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Array = NDArray[np.float64]
+#: A residual sum of squares below this part of the total is rounding.
+LOST = 1e-12
+#: A diagonal element of T below this counts as zero, as in lme4's isSingular.
+SINGULAR = 1e-4
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Refits:
+    """One model fitted to k responses.
+
+    Attributes
+    ----------
+    x_names, theta_names : tuple of str, lengths p and n_theta
+    beta, se : ndarray, shape (k, p)
+        Fixed effects and their standard errors.
+    theta : ndarray, shape (k, n_theta)
+        Relative covariance parameters.
+    sigma : ndarray, shape (k,)
+        Residual standard deviation.
+    criterion : ndarray, shape (k,)
+        REML criterion, or deviance.
+    singular : ndarray of bool, shape (k,)
+        Whether some random-effects covariance is singular, as `LmerResult.is_singular` has it.
+    status : ndarray of str, shape (k,)
+        How the search ended: "converged", "at rounding level", "iteration limit"; or "no variance" for a
+        response that the fixed effects reproduce, whose numbers are NaN.
+    """
+
+    x_names: tuple[str, ...]
+    theta_names: tuple[str, ...]
+    beta: Array
+    se: Array
+    theta: Array
+    sigma: Array
+    criterion: Array
+    singular: NDArray[np.bool_]
+    status: NDArray[np.str_]
+
+    def __len__(self) -> int:
+        return len(self.sigma)
+
+    def __repr__(self) -> str:
+        words, counts = np.unique(self.status, return_counts=True)
+        ended = ", ".join(f"{count} {word}" for word, count in zip(words, counts, strict=True))
+        return f"<Refits of {len(self)} responses: {ended}; {int(self.singular.sum())} singular>"
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row per response: fixed effects, their standard errors as ``se(...)``, theta and the rest."""
+        import pandas as pd
+
+        names = [*self.x_names, *(f"se({name})" for name in self.x_names), *self.theta_names]
+        frame = pd.DataFrame(np.hstack([self.beta, self.se, self.theta]), columns=names)
+        for name in ("sigma", "criterion", "singular", "status"):
+            frame[name] = getattr(self, name)
+        return frame
+
+
+def refit_all(
+    source: Source,
+    Y: Array,
+    *,
+    x_names: tuple[str, ...],
+    theta_names: tuple[str, ...],
+    control: Control | None,
+) -> Refits:
+    """Fit every column of Y (n, k); the responses before any offset is subtracted."""
+    if Y.ndim != 2:
+        raise DataError(f"refits takes responses by column, (n, k); it has shape {Y.shape}")
+    design, base, reml = source.with_rows(), source.fitted.engine, source.fitted.reml
+    if design.offset is not None:
+        Y = Y - design.offset[:, None]
+    k, p, n_theta = Y.shape[1], len(x_names), len(theta_names)
+    beta, se, theta = np.full((k, p), np.nan), np.full((k, p), np.nan), np.full((k, n_theta), np.nan)
+    sigma, criterion = np.full(k, np.nan), np.full(k, np.nan)
+    singular = np.zeros(k, dtype=bool)
+    status = np.full(k, "no variance", dtype="U18")
+    parts = list(zip(base.model.terms, base.model.theta_slices(), strict=True))
+    for j, has_variance in enumerate(_leaves_variance(base.model.X, Y)):
+        if not has_variance:
+            continue
+        engine = base.with_response(np.ascontiguousarray(Y[:, j]))
+        fitted = solve(engine, reml=reml, control=control)
+        solution = engine.solution(fitted.theta, reml=reml)
+        beta[j], se[j] = solution.beta, np.sqrt(np.diag(solution.cov_beta))
+        theta[j], sigma[j] = fitted.theta, np.sqrt(solution.sigma2)
+        criterion[j] = fitted.criterion.profiled(reml)
+        singular[j] = any(
+            bool((np.diag(term.covariance.factor(fitted.theta[part])) < SINGULAR).any())
+            for term, part in parts
+        )
+        status[j] = fitted.optimum.status
+    return Refits(x_names, theta_names, beta, se, theta, sigma, criterion, singular, status)
+
+
+def _leaves_variance(X: Array, Y: Array) -> NDArray[np.bool_]:
+    """Which columns of Y the columns of X do not reproduce."""
+    Q = np.linalg.qr(X)[0]
+    left = Y - Q @ (Q.T @ Y)
+    left -= Q @ (Q.T @ left)
+    found: NDArray[np.bool_] = np.linalg.norm(left, axis=0) > 1e-13 * np.linalg.norm(Y, axis=0)
+    return found

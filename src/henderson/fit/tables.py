@@ -1,0 +1,98 @@
+"""Tables about a fit: the printed summary, and broom's tidy, glance and augment."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from henderson.fit.estimates import Estimates
+from henderson.fit.summary import SummaryView, t_table
+from henderson.fit.varcorr import VarCorr
+from henderson.io.frame import to_pandas
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from henderson.fit.result import LmerResult
+
+
+def summary_view(fit: LmerResult, estimates: Estimates) -> SummaryView:
+    """What the printed summary shows."""
+    sd = estimates.se
+    with np.errstate(invalid="ignore", divide="ignore"):
+        correlation = estimates.cov_beta / np.outer(sd, sd)
+    return SummaryView(
+        formula=estimates.formula,
+        reml=estimates.reml,
+        criterion=fit.criterion,
+        aic=fit.aic,
+        bic=fit.bic,
+        log_likelihood=fit.loglik,
+        df_residual=fit.df_residual,
+        scaled_residual_quantiles=estimates.scaled_residual_quantiles,
+        terms=tuple(t.view() for t in fit.varcorr),
+        residual=fit.varcorr.residual_view(),
+        n_obs=estimates.nobs,
+        n_groups=tuple(fit.ngroups.items()),
+        fixef_names=estimates.x_names,
+        fixef_columns=t_table(estimates.beta.tolist(), sd.tolist()),
+        fixef_correlation=tuple(tuple(row) for row in correlation.tolist()),
+        notices=estimates.notices,
+    )
+
+
+def tidy(estimates: Estimates, varcorr: VarCorr) -> pd.DataFrame:
+    """One row per parameter."""
+    import pandas as pd
+
+    rows: list[tuple[str, str | None, str, float, float, float]] = [
+        ("fixed", None, name, float(b), float(s), float(b / s) if s else np.nan)
+        for name, b, s in zip(estimates.x_names, estimates.beta, estimates.se, strict=True)
+    ]
+    for t in (*varcorr, *([] if varcorr.residual is None else [varcorr.residual])):
+        pairs = [(i, j) for i in range(len(t.names)) for j in range(i + 1, len(t.names))]
+        found = [(f"sd__{name}", sd) for name, sd in zip(t.names, t.sd, strict=True)]
+        found += [(f"cor__{t.names[i]}.{t.names[j]}", t.correlation[i, j]) for i, j in pairs]
+        rows += [("ran_pars", t.label, name, float(value), np.nan, np.nan) for name, value in found]
+    if varcorr.residual is None:
+        rows.append(("ran_pars", "Residual", "sd__Observation", varcorr.sigma, np.nan, np.nan))
+    return pd.DataFrame(rows, columns=["effect", "group", "term", "estimate", "std_error", "statistic"])
+
+
+def glance(fit: LmerResult) -> pd.DataFrame:
+    """One row about the fit as a whole."""
+    import pandas as pd
+
+    return pd.DataFrame(
+        {
+            "nobs": [fit.nobs],
+            "sigma": [fit.sigma],
+            "loglik": [fit.loglik],
+            "aic": [fit.aic],
+            "bic": [fit.bic],
+            "criterion": [fit.criterion],
+            "reml": [fit.reml],
+            "df_residual": [fit.df_residual],
+            "icc": [fit.icc],
+            "singular": [fit.is_singular()],
+        }
+    )
+
+
+def augment(estimates: Estimates, data: Any) -> pd.DataFrame:
+    """The rows of a table that were used, with what the fit knows about them."""
+    import pandas as pd
+
+    rows = estimates.by_row("fitted values")
+    out = to_pandas(data).iloc[rows.position].copy()
+    extra = pd.DataFrame(
+        {
+            ".fitted": rows.fitted,
+            ".fixed": rows.mean,
+            ".resid": rows.y - rows.fitted,
+            ".scaled_resid": rows.scaled_residuals / np.sqrt(estimates.sigma2),
+        },
+        index=out.index,
+    )
+    return pd.concat([out, extra], axis=1)
