@@ -20,7 +20,7 @@ LAYERS = [
 ]
 ORDER = [package for line in LAYERS for package in line]
 ANYWHERE = {"errors"}
-FRAMES = {"pandas", "narwhals", "formulaic", "polars", "pyarrow"}
+FRAMES = {"pandas", "narwhals", "polars", "pyarrow"}
 BELOW_FRAMES = set(ORDER[ORDER.index("engine") :])
 
 

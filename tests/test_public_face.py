@@ -11,7 +11,6 @@ HEAVY = [
     "scipy.optimize",
     "numba",
     "matplotlib",
-    "formulaic",
     "polars",
     "pyarrow",
     "narwhals",

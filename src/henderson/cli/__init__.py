@@ -32,6 +32,7 @@ def fit(
     weights: str | None = None,
     offset: str | None = None,
     subset: str | None = None,
+    residual: str | None = None,
     out: str | None = None,
 ) -> None:
     """Fit a linear mixed model to a table and print it, as R's lme4 would.
@@ -50,6 +51,9 @@ def fit(
         Column added to the prediction with coefficient 1.
     subset
         Use only the rows for which this holds, for example "age >= 18 & sex == 'F'".
+    residual
+        Structure of the residuals: "diag(sex)", a variance for each stratum; or within units,
+        "us(trait | iid)", "cs(trait | iid)" or "ar1(time | iid)".
     out
         Also write OUT.tidy.tsv, OUT.ranef.tsv and OUT.summary.txt.
     """
@@ -59,7 +63,8 @@ def fit(
 
     # What the library logs about a fit stands in the printed summary already.
     logging.getLogger("henderson").addHandler(logging.NullHandler())
-    fit_table(formula, table, reml=not ml, weights=weights, offset=offset, subset=subset, out=out)
+    by_column = {"weights": weights, "offset": offset, "subset": subset, "residual": residual}
+    fit_table(formula, table, reml=not ml, by_column=by_column, out=out)
 
 
 @app.command(

@@ -1,8 +1,8 @@
 """`henderson fit`: a table and a formula in, a printed model and three files out."""
 
 import sys
-from collections.abc import Callable
-from typing import TYPE_CHECKING, BinaryIO
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from henderson.cli.common import check_folder
 from henderson.io.whole_files import whole_files
@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
 
 _ON_LABELS = {"==", "!=", "%in%"}
-_TO_LABELS = {"factor", "as.factor", "ordered", "as.ordered", "as.character"}
+_TO_LABELS = {
+    *("factor", "as.factor", "ordered", "as.ordered", "as.character"),
+    *("relevel", "droplevels", "interaction", "C"),
+}
 
 
 def fit_table(
@@ -22,21 +25,23 @@ def fit_table(
     table: str,
     *,
     reml: bool,
-    weights: str | None,
-    offset: str | None,
-    subset: str | None,
+    by_column: Mapping[str, Any],
     out: str | None,
 ) -> None:
-    """Fit `formula` to the table in a file, print the fit and, with `out`, write it to files."""
+    """Fit `formula` to the table in a file, print the fit and, with `out`, write it to files.
+
+    `by_column` are weights, offset, subset and residual.
+    """
     if out is not None:
         check_folder(out)
     from henderson.fit import lmer
     from henderson.io.tables import read_table
 
-    given = {"Data": table, "Weights": weights, "Offset": offset, "Subset": subset}
-    data = read_table(table, numbers={*_numbers(formula, subset), *filter(None, (weights, offset))})
-    fit = lmer(formula, data, REML=reml, weights=weights, offset=offset, subset=subset)
-    used = "".join(f"{what}: {value}\n" for what, value in given.items() if value is not None)
+    numbers = filter(None, (by_column["weights"], by_column["offset"]))
+    data = read_table(table, numbers={*_numbers(formula, by_column["subset"]), *numbers})
+    fit = lmer(formula, data, REML=reml, **by_column)
+    given = {"data": table, **by_column}
+    used = "".join(f"{what.capitalize()}: {value}\n" for what, value in given.items() if value is not None)
     summary = f"{used}{fit}\n"
     sys.stdout.write(summary)
     if out is not None:

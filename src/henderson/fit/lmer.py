@@ -14,8 +14,10 @@ from henderson.engine import Engine
 from henderson.errors import DataError
 from henderson.fit.call import Call
 from henderson.fit.estimates import gather
-from henderson.fit.notices import optimum_notices, weighted_sum
+from henderson.fit.files import is_streamed
+from henderson.fit.notices import optimum_notices
 from henderson.fit.optimize import Control
+from henderson.fit.rank import check_rank, rank_notice
 from henderson.fit.relationships import as_mapping, check_groups, check_told_apart, match_relationship
 from henderson.fit.result import LmerResult
 from henderson.fit.solve import Fitted, choose_engine, solve
@@ -55,8 +57,10 @@ def lmer(
     ----------
     formula : str
         ``"Reaction ~ Days + (Days | Subject)"``: fixed effects, and in parentheses the random ones.
-    data : pandas, polars or pyarrow table, or dict of arrays
-        One row per record. Categorical columns keep the order of their levels.
+    data : pandas, polars or pyarrow table, dict of arrays, or Parquet files
+        One row per record. Categorical columns keep the order of their levels. The path of a Parquet file or
+        of a folder of them, or a `pyarrow.dataset.Dataset`, is read in batches, so that the records need not
+        fit in memory; fitted values then come from ``predict(chunk)``.
     REML : bool
         Restricted maximum likelihood (the default), or maximum likelihood.
     weights : str or array of shape (n,), optional
@@ -145,8 +149,12 @@ def fit_formula(
     related = as_mapping(relationship)
     if related and isinstance(formula, str):
         check_groups(related, [bar.group.label for bar in parse_formula(formula).bars])
-    design = build_design(formula, data, related=tuple(related), **columns)
     given = {"start": start, "control": control, "relationship": relationship, **columns}
+    if is_streamed(data):
+        from henderson.fit.streamed import fit_streamed
+
+        return fit_streamed(formula, data, REML=REML, **given)
+    design = build_design(formula, data, related=tuple(related), **columns)
     return fit_design(
         design,
         data,
@@ -182,7 +190,7 @@ def fit_design(
     _check_residual(design, fitted)
     notices = (
         *design.notices,
-        *_rank_notice(design, kept),
+        *rank_notice(design.x_names, design.X, kept),
         *optimum_notices(fitted, [r.text for r in design.spec.random]),
     )
     estimates = gather(design, kept, fitted, pad=pad, notices=notices)
@@ -201,12 +209,7 @@ def _full_rank(design: Design) -> NDArray[np.intp]:
     y = _response(design)
     R = triangular_factor(np.column_stack([design.X, y]))
     kept = independent_columns(R[:, :p])
-    if kept.size >= n:
-        raise DataError(
-            f"there {'is 1 complete row' if n == 1 else f'are {n} complete rows'} for {kept.size} fixed "
-            f"effect{'' if kept.size == 1 else 's'}, which leaves nothing to estimate variances from; use "
-            "fewer fixed effects or more data"
-        )
+    check_rank(n, kept.size)
     left_over = np.linalg.norm(R[kept.size :, p]) if kept.size < p else abs(R[p, p])
     if not left_over > 1e-13 * np.linalg.norm(y):
         raise DataError(_exact_fit(design, y, kept.size))
@@ -246,28 +249,6 @@ def _model(design: Design, kept: NDArray[np.intp], related: Mapping[str, Any]) -
         for r in design.random
     )
     return MixedModel(y, X, terms, design.weights, residual_of(design.residual))
-
-
-def _rank_notice(design: Design, kept: NDArray[np.intp]) -> tuple[str, ...]:
-    dropped = [name for i, name in enumerate(design.x_names) if i not in set(kept.tolist())]
-    if not dropped:
-        return ()
-    s = "s" if len(dropped) > 1 else ""
-    return (
-        f"fixed-effect model matrix is rank deficient so dropping {len(dropped)} column{s} / coefficient{s}: "
-        + ", ".join(f"{name}{_as_sum(design, kept, name)}" for name in dropped),
-    )
-
-
-def _as_sum(design: Design, kept: NDArray[np.intp], name: str) -> str:
-    """A dropped column in terms of those that stay, ``" (= 2 x)"``; nothing where that takes many of them."""
-    column = design.X[:, design.x_names.index(name)]
-    weights = np.linalg.lstsq(design.X[:, kept], column, rcond=None)[0]
-    part = np.abs(weights) * np.sqrt(np.mean(design.X[:, kept] ** 2, axis=0))
-    used = np.flatnonzero(part > 1e-6 * part.max(initial=0.0))
-    if used.size > 4:
-        return ""
-    return f" (= {weighted_sum([design.x_names[kept[k]] for k in used], weights[used]) or 0})"
 
 
 def _start(start: Any) -> NDArray[np.float64]:

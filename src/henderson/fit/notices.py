@@ -238,6 +238,13 @@ def optimum_notices(fitted: Fitted, texts: Sequence[str]) -> tuple[str, ...]:
             "boundary fit: the residual variance is estimated as zero, because the relationship of "
             f"'{swallowed[0]}' accounts for all that the fixed effects leave of the response",
         )
+    residual = fitted.engine.shape.residual
+    if isinstance(residual, ByUnit) and residual.at_bound(fitted.theta[fitted.engine.shape.residual_slice]):
+        return (
+            f"boundary fit: the correlation of residual='{residual.label}' ended at its bound, where residuals "
+            "of one unit determine each other; a random term of the same units may account for the same "
+            "correlation, so leave one of the two out, or choose a structure with fewer variances",
+        )
     flat = _flat(fitted)
     return (_flat_notice(fitted.engine.shape, texts, flat),) if flat else ()
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from henderson.fit.effects import RandomEffects, level_coefficients, random_effects
 from henderson.fit.estimates import Estimates
+from henderson.fit.notices import describe_optimum
 from henderson.fit.optimize import Optimum
 from henderson.fit.refit import SINGULAR
 from henderson.fit.varcorr import TermCovariance, VarCorr, unique_labels
@@ -225,6 +226,11 @@ class FitNumbers:
     def optimum(self) -> Optimum:
         """How the optimum was found: criterion, derivatives, evaluations and the log of the search."""
         return self._e.optimum
+
+    @property
+    def convergence(self) -> str:
+        """What the search reached, in one line: the scaled gradient, and the smallest curvature."""
+        return describe_optimum(self._e.optimum)
 
     @property
     def notices(self) -> tuple[str, ...]:

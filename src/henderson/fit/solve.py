@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,8 @@ from henderson.model import MixedModel
 Array = NDArray[np.float64]
 #: A search that ends this near to a bound, in its own coordinates, may have meant the bound itself.
 NEAR_ZERO = 1e-3
+#: and one that rounding stopped this near may have been on the way to it.
+NEARBY = 0.05
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -116,8 +118,11 @@ def solve(
     """
     theta = engine.start(reml=reml) if start is None else _checked_start(engine, start)
     coordinates = engine.coordinates()
-    optimum = minimise(_Profiled(engine, coordinates, reml), coordinates.phi(theta), control or Control())
-    theta = _canonical(engine, coordinates.theta(_snap(engine, coordinates, optimum, reml)))
+    objective = _Profiled(engine, coordinates, reml)
+    optimum = minimise(objective, coordinates.phi(theta), control or Control())
+    if optimum.status == "at rounding level":
+        optimum = _from_the_bound(objective, optimum, control or Control())
+    theta = _canonical(engine, coordinates.theta(_snap(objective, optimum, NEAR_ZERO)))
     return Fitted(engine, theta, engine.scaled_factors(theta), engine.criterion(theta), optimum, reml)
 
 
@@ -143,16 +148,29 @@ def _canonical(engine: Engine, theta: Array) -> Array:
     return np.concatenate(parts)
 
 
-def _snap(engine: Engine, coordinates: Coordinates, optimum: Optimum, reml: bool) -> Array:
-    """Put parameters that the search drove towards a bound on it, where the criterion allows it.
+def _from_the_bound(objective: _Profiled, optimum: Optimum, control: Control) -> Optimum:
+    """Search again from a bound nearby: the valley towards it may be too curved to be followed to its end."""
+    x = _snap(objective, optimum, NEARBY)
+    if x is optimum.x:
+        return optimum
+    again = minimise(objective, x, control)
+    if again.objective > optimum.objective:
+        return optimum
+    evaluations = optimum.evaluations + again.evaluations
+    return replace(again, evaluations=evaluations, curvatures=optimum.curvatures + again.curvatures)
+
+
+def _snap(objective: _Profiled, optimum: Optimum, near: float) -> Array:
+    """Put parameters that the search drove near to a bound on it, where the criterion allows it.
 
     A variance at its bound is then exactly 0, and a correlation at its bound exactly 1 or -1. A residual
     covariance is never singular.
     """
+    engine, coordinates, reml = objective.engine, objective.coordinates, objective.reml
     x = optimum.x
     for i, link in enumerate(coordinates.links[: engine.shape.residual_slice.start]):
         for edge in link.edges:
-            if abs(x[i] - edge) >= NEAR_ZERO:
+            if abs(x[i] - edge) >= near:
                 continue
             trial = x.copy()
             trial[i] = edge

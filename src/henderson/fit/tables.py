@@ -51,9 +51,11 @@ def tidy(estimates: Estimates, varcorr: VarCorr) -> pd.DataFrame:
         for name, b, s in zip(estimates.x_names, estimates.beta, estimates.se, strict=True)
     ]
     for t in (*varcorr, *([] if varcorr.residual is None else [varcorr.residual])):
-        pairs = [(i, j) for i in range(len(t.names)) for j in range(i + 1, len(t.names))]
-        found = [(f"sd__{name}", sd) for name, sd in zip(t.names, t.sd, strict=True)]
-        found += [(f"cor__{t.names[i]}.{t.names[j]}", t.correlation[i, j]) for i, j in pairs]
+        found = [(f"sd__{name}", sd) for name, sd in zip(t.names, t.sd[: t.n_variances], strict=False)]
+        found += [
+            (f"cor__{t.names[i]}.{t.names[j]}" if t.pattern is None else "rho", t.correlation[i, j])
+            for i, j in t.pairs
+        ]
         rows += [("ran_pars", t.label, name, float(value), np.nan, np.nan) for name, value in found]
     if varcorr.residual is None:
         rows.append(("ran_pars", "Residual", "sd__Observation", varcorr.sigma, np.nan, np.nan))

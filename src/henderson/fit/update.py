@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 from numpy.typing import ArrayLike
 
 from henderson.errors import DataError, FormulaError, HendersonError
+from henderson.fit.files import column_names
+from henderson.formula.bars import without_dots
 from henderson.formula.deparse import deparse, quote
 from henderson.formula.syntax import (
     NESTED,
@@ -149,10 +151,6 @@ def fit_again(
     for name in changes:
         if name not in known:
             raise DataError(f"lmer has no argument {name!r}{closest(name, known)}")
-    changed = call.changed(
-        call.formula if formula is None else updated_formula(call.formula, formula), changes
-    )
-    changed.check_complete()
     if data is None:
         if source is None:
             raise HendersonError(
@@ -164,6 +162,12 @@ def fit_again(
                 "the response of this fit was given to refit(), and is in no table: give update(data=...)"
             )
         data = source.data
+    written = call.formula
+    if formula is not None:
+        # What a dot of the old formula stands for is settled first, so that the new one can take it out
+        written = updated_formula(without_dots(written, column_names(data)), formula)
+    changed = call.changed(written, changes)
+    changed.check_complete()
     return lmer(changed.formula, data, **changed.arguments)
 
 

@@ -56,17 +56,34 @@ class TermCovariance:
         np.fill_diagonal(out, 1.0)
         return np.where(np.isfinite(out), np.clip(out, -1.0, 1.0), np.nan)
 
+    @property
+    def pattern(self) -> str | None:
+        """The covariance tag where it says more than "unstructured"."""
+        return None if self.structure.kind == "us" or len(self.names) == 1 else self.structure.kind
+
+    @property
+    def n_variances(self) -> int:
+        """Number of variances that were estimated: one, for the first name, if they are homogeneous."""
+        return 1 if self.pattern is not None and self.structure.homogeneous else len(self.names)
+
+    @property
+    def pairs(self) -> list[tuple[int, int]]:
+        """Pairs of effects whose correlation was estimated; one pair stands for a common rho."""
+        q = len(self.names)
+        if self.pattern is None:
+            return [(i, j) for i in range(q) for j in range(i + 1, q)]
+        return [] if self.pattern == "diag" else [(0, 1)]
+
     def view(self) -> VarCorrTerm:
         """Plain numbers for printing; of effects with one variance the first stands for all."""
-        pattern = None if self.structure.kind == "us" or len(self.names) == 1 else self.structure.kind
-        shown = 1 if pattern is not None and self.structure.homogeneous else len(self.names)
+        shown = self.n_variances
         return VarCorrTerm(
             group=self.label,
             names=self.names[:shown],
             variance=tuple(np.diag(self.covariance)[:shown].tolist()),
             sd=tuple(self.sd[:shown].tolist()),
             correlation=tuple(tuple(row) for row in self.correlation.tolist()),
-            pattern=pattern,
+            pattern=self.pattern,
         )
 
 
@@ -109,16 +126,18 @@ class VarCorr:
 
     @cached_property
     def table(self) -> pd.DataFrame:
-        """Columns grp, var1, var2, vcov, sdcor, as ``as.data.frame(VarCorr(m))`` has them."""
+        """Columns grp, var1, var2, vcov, sdcor, as ``as.data.frame(VarCorr(m))`` has them.
+
+        One row per parameter: a common variance or correlation stands with the first effects that have it.
+        """
         import pandas as pd
 
         rows: list[tuple[str, str | None, str | None, float, float]] = []
         for t in (*self.terms, *([] if self.residual is None else [self.residual])):
-            rows += [(t.label, n, None, t.covariance[i, i], t.sd[i]) for i, n in enumerate(t.names)]
-            for i in range(len(t.names)):
-                for j in range(i + 1, len(t.names)):
-                    pair = t.covariance[i, j], t.correlation[i, j]
-                    rows.append((t.label, t.names[i], t.names[j], *pair))
+            for i, name in enumerate(t.names[: t.n_variances]):
+                rows.append((t.label, name, None, t.covariance[i, i], t.sd[i]))
+            for i, j in t.pairs:
+                rows.append((t.label, t.names[i], t.names[j], t.covariance[i, j], t.correlation[i, j]))
         if self.residual is None:
             rows.append(("Residual", None, None, self.sigma**2, self.sigma))
         return pd.DataFrame(rows, columns=["grp", "var1", "var2", "vcov", "sdcor"])

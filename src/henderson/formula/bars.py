@@ -190,11 +190,9 @@ def _parsed(tree: Node, text: str, columns: Sequence[str] | None) -> ParsedFormu
             "or fit a plain linear model elsewhere"
         )
     if columns is not None and Name(".") in walk(tree.right):
-        groups = [read_random_term(term, text)[1].right for term in found]
-        named = [node for part in (tree.left, *groups) for node in walk(part)]
-        taken = {node.name for node in named if isinstance(node, Name)}
+        right = _filled(tree, found, columns, text)
         found = []
-        fixed = _without_bars(fill_dots(tree.right, columns, taken, text), text, found)
+        fixed = _without_bars(right, text, found)
     bars = tuple(bar for node in found for bar in _expand_bar(node, text))
     terms = expand_terms(fixed, text)
     response = deparse(tree.left)
@@ -202,6 +200,36 @@ def _parsed(tree: Node, text: str, columns: Sequence[str] | None) -> ParsedFormu
         message = f"the response {response} also stands on the right-hand side: take it out there"
         raise formula_error(message, text, terms.variables[terms.names.index(response)].span)
     return ParsedFormula(text=text, response=tree.left, fixed=terms, bars=bars)
+
+
+def without_dots(text: str, columns: Sequence[str]) -> str:
+    """The formula with its dots replaced by the columns that they stand for.
+
+    Parameters
+    ----------
+    text : str
+    columns : sequence of str
+        Of the table, in its order.
+
+    Examples
+    --------
+    >>> without_dots("y ~ . + (1 | g)", ["g", "x", "y", "z"])
+    'y ~ (x + z) + (1 | g)'
+    """
+    tree = _checked(parse(text), text)
+    if Name(".") not in walk(tree.right):
+        return text
+    found: list[Binary | Call] = []
+    _without_bars(tree.right, text, found)
+    return f"{deparse(tree.left)} ~ {deparse(_filled(tree, found, columns, text))}"
+
+
+def _filled(tree: Binary, found: list[Binary | Call], columns: Sequence[str], text: str) -> Node:
+    """The right side without dots, which leave out the response and the groups of the random terms."""
+    groups = [read_random_term(term, text)[1].right for term in found]
+    named = [node for part in (tree.left, *groups) for node in walk(part)]
+    taken = {node.name for node in named if isinstance(node, Name)}
+    return fill_dots(tree.right, columns, taken, text)
 
 
 def _without_bars(node: Node, text: str, found: list[Binary | Call]) -> Node | None:

@@ -121,11 +121,13 @@ class BlockedEngine(MomentEngine):
         return engine
 
     def with_response(self, y: Array) -> BlockedEngine:
-        """The same model for another response; all of Z'Z and the basis of X are shared."""
+        """The same model for another response; all but the moments of y are shared."""
         root = self._designs.root_weights
         Q = self._fixed.columns[:, :-1]
         fixed = with_response(Q, self._fixed.R, y if root is None else y * root)
-        return self._derived(replace(self.model, y=y), self._designs, fixed)
+        engine = self._derived(replace(self.model, y=y), self._designs, fixed)
+        engine._equations = self._equations
+        return engine
 
     def with_fixed(self, X: Array) -> BlockedEngine:
         """The same model with other fixed effects; all of Z'Z is shared."""

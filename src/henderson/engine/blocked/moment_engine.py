@@ -13,7 +13,7 @@ from henderson.engine.blocked.curvature import Scores, curvature, score_curvatur
 from henderson.engine.blocked.factor import Spread, spread
 from henderson.engine.blocked.moments import by_blocks
 from henderson.engine.blocked.plan import Plan
-from henderson.engine.blocked.start import moment_start
+from henderson.engine.blocked.start import MomentEquations
 from henderson.engine.blocked.system import Direction, Point, Slopes, System
 from henderson.engine.protocol import Criterion, Information, InformationKind, Solution, TermSolution
 from henderson.model import ModelShape
@@ -79,6 +79,7 @@ class MomentEngine:
         self._system = system
         self._logdet_basis = 2.0 * float(np.log(np.abs(np.diag(basis.R))).sum())
         self._last: State | None = None
+        self._equations: MomentEquations | None = None
 
     @property
     def shape(self) -> ModelShape:
@@ -124,8 +125,10 @@ class MomentEngine:
             theta[self._shape.residual_slice] = residual.start()
             R0 = np.eye(residual.covariance.q)
         moments = system.moments(R0)
-        rss = float(moments.gram[-1, -1])
-        S = moment_start(plan, moments.random, moments.columns, rss, system.n - system.p)
+        if self._equations is None:
+            df = system.n - system.p
+            self._equations = MomentEquations.of(plan, moments.random, moments.columns, df)
+        S = self._equations.solve(plan, moments.columns, float(moments.gram[-1, -1]))
         parts = self._shape.theta_slices()
         for block, relative in zip(plan.blocks, S, strict=True):
             for i, columns in zip(block.terms, block.columns, strict=True):

@@ -55,6 +55,11 @@ class UnitBlocks:
     patterns: tuple[Pattern, ...]
     n: int
 
+    @property
+    def independent(self) -> bool:
+        """Whether every record is a unit of its own, all at one position: R = R_0 I."""
+        return len(self.patterns) == 1 and self.patterns[0].rows.shape[1] == 1
+
     @cached_property
     def parts(self) -> tuple[tuple[Index, Index | None], ...]:
         """Records of each part: one row, or two whose sum is meant."""
@@ -67,6 +72,8 @@ class UnitBlocks:
 
     def coefficients(self, R0: NDArray[Any]) -> NDArray[Any]:
         """How much of each part makes R^-1."""
+        if self.independent:
+            return np.asarray(1.0 / R0[0])
         return self._of_inverses([np.linalg.inv(R0[p.block]) for p in self.patterns])
 
     def slopes(self, R0: NDArray[Any], E: Array) -> NDArray[Any]:
@@ -83,6 +90,8 @@ class UnitBlocks:
 
     def logdet(self, R0: Array) -> float:
         """log|R|."""
+        if self.independent:
+            return self.n * float(np.log(R0[0, 0]))
         return float(sum(p.rows.shape[0] * np.linalg.slogdet(R0[p.block])[1] for p in self.patterns))
 
     def logdet_slope(self, R0: NDArray[Any], E: Array) -> Any:

@@ -8,6 +8,9 @@ expectations, which are linear in the variance components. This is MINQUE (Rao 1
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -22,52 +25,83 @@ SMALLEST, LARGEST = 1e-2, 1e4
 LEAST_RESIDUAL = 1e-3
 
 
-def moment_start(
-    plan: Plan, random: RandomMoments, columns: ColumnMoments, rss: float, df: int
-) -> tuple[Array, ...]:
-    """S~ of each block of the plan, relative to sigma^2; positive definite.
+@dataclass(frozen=True, slots=True, eq=False)
+class MomentEquations:
+    """The equations for the variance components of one design; they serve any response.
 
-    Parameters
+    Attributes
     ----------
-    plan, random, columns
-        The model; the last of the columns is the least-squares residual of the response.
-    rss : float
-        Its sum of squares.
-    df : int
-        Its degrees of freedom, n - p.
+    H : tuple of ndarray, (q, q, l) per block of the plan
+        (Z_i'Z_i + I)^-1 of each level.
+    unknowns : tuple of (int, int, int)
+        Block, row and column of each component; the residual variance comes after them.
+    scale : ndarray, (k + 1,)
+        Root of the diagonal of the matrix of the equations.
+    solver : ndarray, (k + 1, k + 1)
+        Pseudoinverse of that matrix, scaled to a unit diagonal.
     """
+
+    H: tuple[Array, ...]
+    unknowns: tuple[tuple[int, int, int], ...]
+    scale: Array
+    solver: Array
+
+    @classmethod
+    def of(cls, plan: Plan, random: RandomMoments, columns: ColumnMoments, df: int) -> MomentEquations:
+        """Set the equations up; ``df`` is n - p."""
+        A, C = _in_blocks(plan, random, columns)
+        # the level stays the fastest axis in memory
+        H = tuple(
+            np.ascontiguousarray(np.linalg.inv(a.transpose(2, 0, 1) + np.eye(len(a))).transpose(1, 2, 0))
+            for a in A
+        )
+        unknowns = tuple(
+            (k, i, j) for k, b in enumerate(plan.blocks) for j in range(b.q) for i in range(j, b.q)
+        )
+        M = np.zeros((len(unknowns) + 1, len(unknowns) + 1))
+        # Z_i'(I - Q Q')Z_i of each level: what is left of its design beside the fixed effects
+        left = [a - np.einsum("mal,mbl->abl", c[:-1], c[:-1]) for a, c in zip(A, C, strict=True)]
+        for x, (k, i, j) in enumerate(unknowns):
+            M[x, -1] = multiply(multiply(H[k], left[k]), H[k])[i, j].sum()
+            M[-1, x] = left[k][i, j].sum() * (1.0 if i == j else 2.0)
+        M[-1, -1] = df
+        for (k, t), W in _spreads(plan, random, A, H, [c[:-1] for c in C]).items():
+            for x, (kx, i, j) in enumerate(unknowns):
+                for y, (ky, c, d) in enumerate(unknowns):
+                    if (kx, ky) == (k, t):
+                        M[x, y] += W[i, j, c, d] + (W[i, j, d, c] if c != d else 0.0)
+        scale = np.sqrt(np.abs(np.diag(M)))
+        scale[scale == 0.0] = 1.0
+        return cls(H, unknowns, scale, np.linalg.pinv(M / np.outer(scale, scale), rcond=1e-8))
+
+    def solve(self, plan: Plan, columns: ColumnMoments, rss: float) -> tuple[Array, ...]:
+        """S~ of each block of the plan, relative to sigma^2; positive definite.
+
+        Parameters
+        ----------
+        plan : Plan
+        columns : ColumnMoments
+            The last of the columns is the least-squares residual of the response.
+        rss : float
+            Its sum of squares.
+        """
+        effects = [plan.core_effects(u) for u in range(len(plan.core))]
+        last = [*(c[-1] for c in columns.chain), *(columns.core[-1, e] for e in effects)]
+        b = [np.einsum("abl,bl->al", H, r) for H, r in zip(self.H, last, strict=True)]
+        right = np.array([*(b[k][i] @ b[k][j] for k, i, j in self.unknowns), rss])
+        v = self.solver @ (right / self.scale) / self.scale
+        sigma2 = max(float(v[-1]), LEAST_RESIDUAL * rss / self.scale[-1] ** 2)
+        out = tuple(np.zeros((block.q, block.q)) for block in plan.blocks)
+        for value, (k, i, j) in zip(v, self.unknowns, strict=False):
+            out[k][i, j] = out[k][j, i] = value / sigma2
+        return tuple(_between(S) for S in out)
+
+
+def _in_blocks(plan: Plan, random: RandomMoments, columns: ColumnMoments) -> tuple[list[Array], list[Array]]:
+    """Z_i'Z_i (q, q, l) and Z_i'[Q y] (p + 1, q, l) of each block."""
     effects = [plan.core_effects(u) for u in range(len(plan.core))]
     A = [*random.diagonal, *(random.core[e[:, None], e[None, :]] for e in effects)]
-    C = [*columns.chain, *(columns.core[:, e] for e in effects)]
-    # the level stays the fastest axis in memory
-    H = [
-        np.ascontiguousarray(np.linalg.inv(a.transpose(2, 0, 1) + np.eye(len(a))).transpose(1, 2, 0))
-        for a in A
-    ]
-    unknowns = [(k, i, j) for k, b in enumerate(plan.blocks) for j in range(b.q) for i in range(j, b.q)]
-    size = len(unknowns) + 1
-    M, right = np.zeros((size, size)), np.zeros(size)
-    # Z_i'(I - Q Q')Z_i of each level: what is left of its design beside the fixed effects
-    left = [a - np.einsum("mal,mbl->abl", c[:-1], c[:-1]) for a, c in zip(A, C, strict=True)]
-    for x, (k, i, j) in enumerate(unknowns):
-        b = np.einsum("abl,bl->al", H[k], C[k][-1])
-        right[x] = b[i] @ b[j]
-        M[x, -1] = multiply(multiply(H[k], left[k]), H[k])[i, j].sum()
-        M[-1, x] = left[k][i, j].sum() * (1.0 if i == j else 2.0)
-    right[-1], M[-1, -1] = rss, df
-    for (k, t), W in _spreads(plan, random, A, H, [c[:-1] for c in C]).items():
-        for x, (kx, i, j) in enumerate(unknowns):
-            for y, (ky, c, d) in enumerate(unknowns):
-                if (kx, ky) == (k, t):
-                    M[x, y] += W[i, j, c, d] + (W[i, j, d, c] if c != d else 0.0)
-    scale = np.sqrt(np.abs(np.diag(M)))
-    scale[scale == 0.0] = 1.0
-    v = np.linalg.lstsq(M / np.outer(scale, scale), right / scale, rcond=1e-8)[0] / scale
-    sigma2 = max(float(v[-1]), LEAST_RESIDUAL * rss / df)
-    out = tuple(np.zeros((b.q, b.q)) for b in plan.blocks)
-    for value, (k, i, j) in zip(v, unknowns, strict=False):
-        out[k][i, j] = out[k][j, i] = value / sigma2
-    return tuple(_between(S) for S in out)
+    return A, [*columns.chain, *(columns.core[:, e] for e in effects)]
 
 
 def _between(S: Array) -> Array:
@@ -76,7 +110,7 @@ def _between(S: Array) -> Array:
 
 
 def _spreads(
-    plan: Plan, random: RandomMoments, A: list[Array], H: list[Array], Q: list[Array]
+    plan: Plan, random: RandomMoments, A: Sequence[Array], H: Sequence[Array], Q: Sequence[Array]
 ) -> dict[tuple[int, int], Array]:
     """W[a, b, c, d] = sum over all pairs of levels i, j of B[a, c] B[b, d], by pair of blocks.
 
