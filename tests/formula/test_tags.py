@@ -177,3 +177,10 @@ def test_steps_that_do_not_occur_do_not_count():
     used = build_design("y ~ x + ar1(0 + factor(t)|g)", {**D, "t": t}, subset="t < 9")
     assert used.notices == ()
     assert len(used.random[0].names) == 3
+
+
+def test_an_unknown_tag_is_named():
+    with pytest.raises(FormulaError, match=r"toep\(\) is no covariance structure.*us\(\) and diag\(\)"):
+        parse_formula("y ~ x + toep(0 + t | g)")
+    with pytest.raises(FormulaError, match="no random term"):
+        parse_formula("y ~ I(a | b)")

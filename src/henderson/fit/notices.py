@@ -241,9 +241,9 @@ def optimum_notices(fitted: Fitted, texts: Sequence[str]) -> tuple[str, ...]:
     residual = fitted.engine.shape.residual
     if isinstance(residual, ByUnit) and residual.at_bound(fitted.theta[fitted.engine.shape.residual_slice]):
         return (
-            f"boundary fit: the correlation of residual='{residual.label}' ended at its bound, where residuals "
-            "of one unit determine each other; a random term of the same units may account for the same "
-            "correlation, so leave one of the two out, or choose a structure with fewer variances",
+            f"boundary fit: the correlation of residual='{residual.label}' ended at its bound, where the "
+            "residuals of a unit determine each other; a random term of the same units may account for the "
+            "same correlation, so leave one of the two out, or choose a structure with fewer variances",
         )
     flat = _flat(fitted)
     return (_flat_notice(fitted.engine.shape, texts, flat),) if flat else ()
@@ -286,12 +286,12 @@ def _flat_notice(shape: ModelShape, texts: Sequence[str], flat: Sequence[int]) -
     named = [text for text, _ in terms]
     if len(terms) < len(flat) and isinstance(shape.residual, ByUnit):
         named.append(f"the residual {shape.residual.label}")
-    listed = _listed(named)
     alone = len(named) == 1
+    others = ", from the residual" if alone and terms else ""
     return (
-        f"these data do not tell the variances of {listed} apart, from each other"
-        f"{', from the residual' if alone else ''} or from the fixed effects: theta, and the standard errors "
-        "that rest on it, are one of many equally good answers; "
+        f"these data do not tell the variances of {_listed(named)} apart, from each other{others} or from "
+        "the fixed effects: theta, and the standard errors that rest on it, are one of many equally good "
+        "answers; "
         + ("simplify the term, or the fixed effects of the same levels" if alone else "leave one of them out")
     )
 

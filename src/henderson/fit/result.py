@@ -107,6 +107,7 @@ class LmerResult(FitNumbers):
         array([253.7, 450.3, 356.1])
         """
         if newdata is None:
+            self._e.by_row("fitted values")
             model = None if self._source is None else self._source.fitted.engine.model
             return predict_used(self._e, model, random)
         return predict_rows(self._e, newdata, random, new_levels)

@@ -10,6 +10,7 @@ from henderson.errors import DataError, FormulaError
 from henderson.formula.deparse import deparse
 from henderson.formula.design import UNSTRUCTURED, Structure
 from henderson.formula.dots import fill_dots
+from henderson.formula.functions import PLAIN
 from henderson.formula.syntax import (
     NESTED,
     Binary,
@@ -27,8 +28,9 @@ from henderson.formula.syntax import (
     precedence,
     walk,
 )
-from henderson.formula.tags import is_tagged, random_term_in, read_random_term
+from henderson.formula.tags import KINDS, is_tagged, random_term_in, read_random_term
 from henderson.formula.terms import TermSet, expand_terms
+from henderson.formula.transforms import STATEFUL
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +187,7 @@ def _parsed(tree: Node, text: str, columns: Sequence[str] | None) -> ParsedFormu
     found: list[Binary | Call] = []
     fixed = _without_bars(tree.right, text, found)
     if not found:
+        _refuse_unknown_tag(tree.right, text)
         raise FormulaError(
             f"there is no random term in {text!r}: add one such as (1 | group), "
             "or fit a plain linear model elsewhere"
@@ -200,6 +203,17 @@ def _parsed(tree: Node, text: str, columns: Sequence[str] | None) -> ParsedFormu
         message = f"the response {response} also stands on the right-hand side: take it out there"
         raise formula_error(message, text, terms.variables[terms.names.index(response)].span)
     return ParsedFormula(text=text, response=tree.left, fixed=terms, bars=bars)
+
+
+def _refuse_unknown_tag(right: Node, text: str) -> None:
+    """Say so if what should be a random term is written as a function that is none of the tags."""
+    for node in walk(right):
+        if not isinstance(node, Call) or node.function in PLAIN or node.function in STATEFUL:
+            continue
+        if any(isinstance(a, Binary) and a.op in ("|", "||") for _, a in node.arguments):
+            known = " and ".join(f"{kind}()" for kind in KINDS)
+            message = f"{node.function}() is no covariance structure of a random term; there are {known}"
+            raise formula_error(message, text, node.span)
 
 
 def without_dots(text: str, columns: Sequence[str]) -> str:
