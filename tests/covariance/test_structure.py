@@ -144,3 +144,11 @@ def test_a_residual_starts_at_the_identity_and_is_relative_to_its_first_position
     theta = R.coordinates().theta(np.full(R.n_theta, 0.4))
     assert R.matrix(theta)[0, 0] == 1.0
     assert R.n_theta == S.n_theta - 1
+
+
+def test_a_residual_correlation_stays_off_its_bounds_and_tells_when_it_ends_there():
+    R = ByUnit("cs(t | g)", np.arange(3), np.arange(3), 3, CompoundSymmetric(3, homogeneous=True))
+    for angle, at_bound in ((np.pi / 2, True), (-np.pi / 2, True), (0.4, False)):
+        theta = R.coordinates().theta(np.array([angle]))
+        assert np.linalg.eigvalsh(R.matrix(theta))[0] > 1e-5
+        assert R.at_bound(theta) == at_bound

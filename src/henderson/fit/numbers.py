@@ -10,9 +10,8 @@ from numpy.typing import NDArray
 
 from henderson.fit.effects import RandomEffects, level_coefficients, random_effects
 from henderson.fit.estimates import Estimates
-from henderson.fit.notices import describe_optimum
+from henderson.fit.notices import SINGULAR, describe_optimum
 from henderson.fit.optimize import Optimum
-from henderson.fit.refit import SINGULAR
 from henderson.fit.varcorr import TermCovariance, VarCorr, unique_labels
 
 if TYPE_CHECKING:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from henderson.errors import DataError
+from henderson.fit.notices import SINGULAR
 from henderson.fit.optimize import Control
 from henderson.fit.solve import solve
 from henderson.fit.source import Source
@@ -17,10 +18,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Array = NDArray[np.float64]
-#: A residual sum of squares below this part of the total is rounding.
-LOST = 1e-12
-#: A diagonal element of T below this counts as zero, as in lme4's isSingular.
-SINGULAR = 1e-4
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
