@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from henderson.covariance import ByUnit, Residual
+from henderson.engine import Solution
 from henderson.errors import HendersonError
 from henderson.fit.heritability import relationship_diagonal
 from henderson.fit.notices import singular_notices
 from henderson.fit.optimize import Optimum
 from henderson.fit.solve import Fitted
-from henderson.formula import Design, ModelSpec, ResidualDesign, Structure
+from henderson.formula import Design, ModelSpec, RandomDesign, ResidualDesign, Structure
 
 Array = NDArray[np.float64]
 
@@ -222,17 +224,54 @@ class Estimates:
         return self.rows
 
 
+class NamedDesign(Protocol):
+    """The names of a design, with or without its rows."""
+
+    @property
+    def spec(self) -> ModelSpec:
+        """Recipe that builds the designs for new data."""
+        ...
+
+    @property
+    def x_names(self) -> tuple[str, ...]:
+        """Fixed effects, whether they are estimated or not."""
+        ...
+
+    @property
+    def random(self) -> tuple[RandomDesign, ...]:
+        """Random terms."""
+        ...
+
+
 def gather(
-    design: Design, kept: NDArray[np.intp], fitted: Fitted, *, pad: bool, notices: tuple[str, ...]
+    design: NamedDesign,
+    kept: NDArray[np.intp],
+    fitted: Fitted,
+    solution: Solution,
+    *,
+    squares: Sequence[Array],
+    notices: tuple[str, ...],
+    rows: RowValues | None = None,
+    residual: ResidualEstimate | None = None,
 ) -> Estimates:
-    """Gather the estimates at the optimum; ``kept`` are the columns of the design that were estimated."""
-    model = fitted.engine.model
-    solution = fitted.engine.solution(fitted.theta, reml=fitted.reml)
-    offset = 0.0 if design.offset is None else design.offset
+    """Gather the estimates at the optimum.
+
+    Parameters
+    ----------
+    design : Design or StreamedDesign
+    kept : ndarray of int
+        The columns of the design that were estimated.
+    fitted, solution : Fitted, Solution
+        The optimum.
+    squares : sequence of ndarray, (q, q) per term
+        Mean over the rows of z z', times the level's relationship to itself.
+    notices : tuple of str
+    rows, residual : RowValues and ResidualEstimate, if there are any
+    """
+    shape, criterion = fitted.engine.shape, fitted.criterion
     terms = []
-    random_variance = 0.0
     for r, term, part, modes in zip(
-        design.random, model.terms, model.theta_slices(), solution.terms, strict=True
+        design.random, shape.terms, shape.theta_slices(), solution.terms, strict=True
     ):
         theta = fitted.theta[part]
         T = term.covariance.factor(theta)
@@ -240,35 +279,21 @@ def gather(
         terms.append(
             TermModes(r.group, r.names, r.levels, theta, names, T, modes.b, modes.cond_var, r.structure)
         )
-        zT = term.z @ T
-        own = relationship_diagonal(term.relationship, term.n_levels)[term.codes]
-        random_variance += solution.sigma2 * float(np.einsum("nq,nq,n->", zT, zT, own)) / model.n
-    criterion = fitted.criterion
-    kept_set = set(kept.tolist())
     singular = tuple(
         notice
         for t, T in zip(terms, fitted.factors, strict=True)
         for notice in singular_notices(t.group, t.names, t.T, T)
     )
-    padded = np.setdiff1d(np.arange(design.n_rows), design.excluded) if pad and design.excluded.size else None
-    residual = _residual(design.residual, model.residual, fitted.theta[model.residual_slice])
-    relative = np.ones(1)
-    if residual is not None and design.residual is not None:
-        relative = np.diag(residual.R0)[design.residual.position]
-    rows = RowValues(
-        y=design.y,
-        fitted=model.mean(solution.beta, [t.b for t in solution.terms]) + offset,
-        mean=model.X @ solution.beta + offset,
-        weights=design.weights,
-        offset=design.offset,
-        relative_sd=None if residual is None else np.sqrt(relative),
-        position=design.rows,
-        padded=padded,
-        n_padded=design.n_rows,
-    )
-    for array in (solution.beta, solution.cov_beta, rows.y, rows.fitted, rows.mean):
+    random_variance = sum(float(((t.T @ t.T.T) * zz).sum()) for t, zz in zip(terms, squares, strict=True))
+    relative = 1.0
+    quantiles = None
+    if rows is not None:
+        relative = 1.0 if rows.relative_sd is None else float((rows.relative_sd**2).mean())
+        scaled = rows.scaled_residuals / np.sqrt(solution.sigma2)
+        quantiles = tuple(np.quantile(scaled, [0, 0.25, 0.5, 0.75, 1]).tolist())
+    kept_set = set(kept.tolist())
+    for array in (solution.beta, solution.cov_beta):
         array.setflags(write=False)  # they are handed out as they are
-    scaled = rows.scaled_residuals / np.sqrt(solution.sigma2)
     return Estimates(
         formula=design.spec.formula,
         reml=fitted.reml,
@@ -280,8 +305,8 @@ def gather(
         cov_beta=solution.cov_beta,
         sigma2=solution.sigma2,
         terms=tuple(terms),
-        nobs=model.n,
-        scaled_residual_quantiles=tuple(np.quantile(scaled, [0, 0.25, 0.5, 0.75, 1]).tolist()),
+        nobs=shape.n,
+        scaled_residual_quantiles=quantiles,
         rows=rows,
         pieces={
             "ldL2": criterion.logdet_v,
@@ -292,11 +317,45 @@ def gather(
         },
         deviance=criterion.profiled(reml=False),
         reml_criterion=criterion.profiled(reml=True),
-        mean_random_variance=random_variance,
-        mean_residual_variance=solution.sigma2 * float(relative.mean()),
+        mean_random_variance=solution.sigma2 * random_variance,
+        mean_residual_variance=solution.sigma2 * relative,
         residual=residual,
         optimum=fitted.optimum,
         notices=(*notices, *singular),
+    )
+
+
+def gather_rows(
+    design: Design, kept: NDArray[np.intp], fitted: Fitted, *, pad: bool, notices: tuple[str, ...]
+) -> Estimates:
+    """`gather` for a design that has its rows, with what is known about each of them."""
+    model = fitted.engine.model
+    solution = fitted.engine.solution(fitted.theta, reml=fitted.reml)
+    offset = 0.0 if design.offset is None else design.offset
+    squares = []
+    for term in model.terms:
+        own = relationship_diagonal(term.relationship, term.n_levels)[term.codes]
+        squares.append((term.z * own[:, None]).T @ term.z / model.n)
+    residual = _residual(design.residual, model.residual, fitted.theta[model.residual_slice])
+    relative_sd = None
+    if residual is not None and design.residual is not None:
+        relative_sd = np.sqrt(np.diag(residual.R0)[design.residual.position])
+    padded = np.setdiff1d(np.arange(design.n_rows), design.excluded) if pad and design.excluded.size else None
+    rows = RowValues(
+        y=design.y,
+        fitted=model.mean(solution.beta, [t.b for t in solution.terms]) + offset,
+        mean=model.X @ solution.beta + offset,
+        weights=design.weights,
+        offset=design.offset,
+        relative_sd=relative_sd,
+        position=design.rows,
+        padded=padded,
+        n_padded=design.n_rows,
+    )
+    for array in (rows.y, rows.fitted, rows.mean):
+        array.setflags(write=False)
+    return gather(
+        design, kept, fitted, solution, squares=squares, notices=notices, rows=rows, residual=residual
     )
 
 

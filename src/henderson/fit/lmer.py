@@ -13,11 +13,11 @@ from henderson.covariance import Identity
 from henderson.engine import Engine
 from henderson.errors import DataError
 from henderson.fit.call import Call
-from henderson.fit.estimates import gather
+from henderson.fit.estimates import gather_rows
 from henderson.fit.files import is_streamed
 from henderson.fit.notices import optimum_notices
 from henderson.fit.optimize import Control
-from henderson.fit.rank import check_rank, rank_notice
+from henderson.fit.rank import check_rank, check_residual, rank_notice
 from henderson.fit.relationships import as_mapping, check_groups, check_told_apart, match_relationship
 from henderson.fit.result import LmerResult
 from henderson.fit.solve import Fitted, choose_engine, solve
@@ -29,8 +29,6 @@ from henderson.linalg.pivoting import independent_columns, triangular_factor
 from henderson.model import MixedModel, RandomTerm
 
 logger = logging.getLogger("henderson")
-#: A residual sum of squares below this part of the total is mostly rounding.
-LOST = 1e-12
 
 
 def lmer(
@@ -193,7 +191,7 @@ def fit_design(
         *rank_notice(design.x_names, design.X, kept),
         *optimum_notices(fitted, [r.text for r in design.spec.random]),
     )
-    estimates = gather(design, kept, fitted, pad=pad, notices=notices)
+    estimates = gather_rows(design, kept, fitted, pad=pad, notices=notices)
     engine.forget()
     return LmerResult(estimates, call, Source.of(fitted, design, data))
 
@@ -272,20 +270,14 @@ def _control(control: Control | None) -> Control | None:
 
 
 def _check_residual(design: Design, fitted: Fitted) -> None:
-    """Refuse a response that the random effects reproduce: its residual variance is rounding error.
+    """Refuse a response that the random effects reproduce.
 
     Where the levels are related, a residual variance of zero is an answer, and has a notice instead.
     """
-    if any(not isinstance(term.relationship, Identity) for term in fitted.engine.model.terms):
+    if any(not isinstance(term.relationship, Identity) for term in fitted.engine.shape.terms):
         return
     y = _response(design)
     w = np.ones_like(y) if design.weights is None else design.weights
     total = float(w @ (y - (w @ y) / w.sum()) ** 2)
-    if fitted.criterion.pwrss > LOST * total and np.isfinite(fitted.optimum.objective):
-        return
-    groups = " and ".join(f"'{r.group}'" for r in design.random)
-    raise DataError(
-        f"the response '{design.spec.response}' hardly varies within the levels of {groups} once the fixed "
-        "effects are taken out, so that its residual variance is lost in rounding; is it a property of the "
-        "level rather than of the row?"
-    )
+    pwrss = fitted.criterion.pwrss if np.isfinite(fitted.optimum.objective) else 0.0
+    check_residual(design.spec.response, [r.group for r in design.random], pwrss, total)

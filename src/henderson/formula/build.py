@@ -99,11 +99,11 @@ def build_design(
     )
     y = _response(parsed, frame)
     _check_finite(parsed, frame)
-    _check_contrasts(contrasts, parsed.fixed)
+    check_contrasts(contrasts, parsed.fixed)
     try:
         fixed = Matrix.learn(parsed.fixed, frame.column, contrasts)
         terms = sorted_by_levels([_random_term(bar, frame) for bar in parsed.bars])
-        _check_groups([design for design, _ in terms], [spec for _, spec in terms], len(y), related)
+        check_groups([design for design, _ in terms], [spec for _, spec in terms], len(y), related)
         structure, uneven = (None, ()) if errors is None else residual_design(errors, frame)
     except DataError as error:
         # Levels and rows may be too few only because of those that were dropped.
@@ -119,7 +119,7 @@ def build_design(
         rows=frame.rows,
         excluded=frame.excluded,
         n_rows=frame.n_rows,
-        notices=(*frame.notices, *_spacing(terms), *uneven),
+        notices=(*frame.notices, *uneven_spacing(terms), *uneven),
         spec=ModelSpec(
             formula=formula,
             response=deparse(parsed.response),
@@ -149,7 +149,7 @@ def _matrix(matrix: Matrix, frame: ModelFrame) -> FloatArray:
 
 def _random_term(bar: Bar, frame: ModelFrame) -> tuple[RandomDesign, RandomSpec]:
     effects = Matrix.learn(bar.effects, frame.column)
-    _check_structure(bar, effects)
+    check_structure(bar, effects)
     grouping, codes = frame.grouping(bar.group)
     design = RandomDesign(
         group=bar.group.label,
@@ -162,7 +162,8 @@ def _random_term(bar: Bar, frame: ModelFrame) -> tuple[RandomDesign, RandomSpec]
     return design, RandomSpec(bar.text, effects, grouping, bar.structure)
 
 
-def _check_structure(bar: Bar, effects: Matrix) -> None:
+def check_structure(bar: Bar, effects: Matrix) -> None:
+    """Refuse effects that a covariance tag has no meaning for."""
     if bar.structure.kind == "ar1":
         check_steps(bar, effects)
     elif bar.structure == Structure("cs") and len(effects.names) < 2:
@@ -172,7 +173,8 @@ def _check_structure(bar: Bar, effects: Matrix) -> None:
         )
 
 
-def _spacing(terms: list[tuple[RandomDesign, RandomSpec]]) -> tuple[str, ...]:
+def uneven_spacing(terms: list[tuple[RandomDesign, RandomSpec]]) -> tuple[str, ...]:
+    """What to say about positions of ar1() terms that are taken as equally spaced and are not."""
     notices: tuple[str, ...] = ()
     for design, spec in terms:
         if design.structure.kind == "ar1":
@@ -210,13 +212,14 @@ def _check_finite(parsed: ParsedFormula, frame: ModelFrame) -> None:
         where = f"in row {frame.rows[row]} (counted from 0)"
         if np.isinf(size[row]):
             raise DataError(f"{name} is infinite {where}: mend it or make it missing")
-        if size[row] > LARGEST:
+        if float(size[row]) > LARGEST:
             raise DataError(
                 f"{name} is as large as {size[row]:g} {where}, and its square overflows: rescale it"
             )
 
 
-def _check_contrasts(contrasts: Mapping[str, Any] | None, fixed: TermSet) -> None:
+def check_contrasts(contrasts: Mapping[str, Any] | None, fixed: TermSet) -> None:
+    """Refuse codings of factors that the fixed part lacks."""
     for name in contrasts or {}:
         if name not in fixed.names:
             raise DataError(
@@ -224,7 +227,7 @@ def _check_contrasts(contrasts: Mapping[str, Any] | None, fixed: TermSet) -> Non
             )
 
 
-def _check_groups(
+def check_groups(
     terms: list[RandomDesign], specs: list[RandomSpec], n_rows: int, related: Collection[str]
 ) -> None:
     """Refuse, as lme4 does, grouping factors and terms that cannot be told from the residual."""

@@ -134,8 +134,8 @@ def model_frame(
         prior = _numbers_given(weights, "weights", table)
         extra["weights"] = NumericColumn(prior, _nan(prior))
 
-    missing = _missing(evaluator, [*nodes, *offset_nodes], extra)
-    kept = _subset(table, subset)
+    missing = missing_rows(evaluator, [*nodes, *offset_nodes], extra)
+    kept = subset_rows(table, subset)
     rows, notices = _complete(missing, table.n_rows, kept, na_action)
     if prior is not None:
         rows, weightless = _weighted(prior, rows)
@@ -203,7 +203,7 @@ def _nan(values: FloatArray) -> Mask | None:
     return nan if nan.any() else None
 
 
-def _missing(evaluator: Evaluator, nodes: list[Node], extra: dict[str, Column]) -> dict[str, Mask]:
+def missing_rows(evaluator: Evaluator, nodes: list[Node], extra: dict[str, Column]) -> dict[str, Mask]:
     """Missing rows by column of the table; those that an expression makes, as log(-1), by its own name."""
     found: dict[str, Mask] = {}
     for node in nodes:
@@ -221,7 +221,7 @@ def _missing(evaluator: Evaluator, nodes: list[Node], extra: dict[str, Column]) 
     return found
 
 
-def _subset(table: Table, subset: Any) -> Rows | None:
+def subset_rows(table: Table, subset: Any) -> Rows | None:
     """Rows that the subset keeps, None for all; a missing condition counts as False, as in R."""
     if subset is None:
         return None
