@@ -160,11 +160,12 @@ def test_unused_levels_are_no_levels():
         (FRAME["y"], "data is a Series, not a pandas"),
         (FRAME.to_numpy(), "name its columns, pandas.DataFrame(data, columns=[...])"),
         (FRAME.to_dict("records"), "data is a list, ... make one of it with pandas.DataFrame"),
-        ("table.csv", "data is a str, ... read the file first"),
-        (Path("table.csv"), "Path, not a pandas ... read the file first"),
+        ("table.csv", "there is no file or folder 'table.csv'"),
+        (Path("table.csv"), "there is no file or folder 'table.csv'"),
+        (Path(__file__), "test_mistakes.py cannot be read as Parquet ... pandas.read_csv"),
         (3, "data is an int, not a pandas"),
     ],
-    ids=range(13),
+    ids=range(14),
 )
 def test_tables(data, words):
     assert all(word in refusal(data=data) for word in words.split(" ... "))

@@ -148,7 +148,7 @@ def test_no_such_file(tmp_path):
 def test_a_file_of_another_kind(tmp_path):
     write(tmp_path, "1.parquet")
     (tmp_path / "2.parquet").write_text("x,y\n1,2\n")
-    with pytest.raises(DataError, match=r"^2\.parquet cannot be read as Parquet \(.*\): is it complete\?$"):
+    with pytest.raises(DataError, match=r"^2\.parquet cannot be read as Parquet \(.*\): is it complete\?"):
         read(tmp_path, "x")
 
 

@@ -273,7 +273,10 @@ def _opened(fragment: Any, schema: Any) -> _File:
 
 def _unreadable(name: str, error: Exception) -> DataError:
     reason = str(error).strip().splitlines()[0].rstrip(".") if str(error).strip() else type(error).__name__
-    return DataError(f"{name} cannot be read as Parquet ({reason}): is it complete?")
+    return DataError(
+        f"{name} cannot be read as Parquet ({reason}): is it complete? A file of another kind is read first, "
+        "with pandas.read_csv or its like"
+    )
 
 
 def _kind(type_: Any) -> str:
