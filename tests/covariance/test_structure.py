@@ -139,7 +139,7 @@ def test_names_as_lme4_writes_them():
     "S", [Unstructured(3), Diagonal(3), CompoundSymmetric(3), Autoregressive(3)], ids=str
 )
 def test_a_residual_starts_at_the_identity_and_is_relative_to_its_first_position(S):
-    R = ByUnit("us(t | g)", np.array([0, 0, 1]), np.array([0, 1, 2]), 2, S)
+    R = ByUnit("us(t | g)", ("a", "b", "c"), np.array([0, 0, 1]), np.array([0, 1, 2]), 2, S)
     np.testing.assert_allclose(R.matrix(R.start()), np.eye(3))
     theta = R.coordinates().theta(np.full(R.n_theta, 0.4))
     assert R.matrix(theta)[0, 0] == 1.0
@@ -147,8 +147,34 @@ def test_a_residual_starts_at_the_identity_and_is_relative_to_its_first_position
 
 
 def test_a_residual_correlation_stays_off_its_bounds_and_tells_when_it_ends_there():
-    R = ByUnit("cs(t | g)", np.arange(3), np.arange(3), 3, CompoundSymmetric(3, homogeneous=True))
-    for angle, at_bound in ((np.pi / 2, True), (-np.pi / 2, True), (0.4, False)):
+    cs = CompoundSymmetric(3, homogeneous=True)
+    R = ByUnit("cs(t | g)", ("a", "b", "c"), np.arange(3), np.arange(3), 3, cs)
+    for angle, dependent in ((np.pi / 2, True), (-np.pi / 2, True), (0.4, False)):
         theta = R.coordinates().theta(np.array([angle]))
-        assert np.linalg.eigvalsh(R.matrix(theta))[0] > 1e-5
-        assert R.at_bound(theta) == at_bound
+        assert np.linalg.eigvalsh(R.matrix(theta))[0] > 1e-7
+        assert R.is_dependent(theta) == dependent
+        assert not R.vanished(theta)
+
+
+def test_a_residual_without_variance_at_a_position():
+    R = ByUnit.strata("diag(s)", ("a", "b", "c"), np.arange(3), Diagonal(3))
+    assert R.vanished(np.array([1e-5, 2.0])) == (1,)
+    assert R.vanished(np.array([3e2, 3e2])) == ()
+    assert R.vanished(np.array([1.0, 3e3])) == (0, 1)
+
+
+def test_further_starts_where_there_are_several_minima():
+    S = CompoundSymmetric(3)
+    coordinates = S.coordinates(np.eye(3))
+    phi = coordinates.phi(np.array([1.0, 2.0, 0.5, 0.1]))
+    first, high, low = (coordinates.theta(x) for x in coordinates.starts(phi, 4))
+    np.testing.assert_allclose(first, [1.0, 2.0, 0.5, 0.1])
+    np.testing.assert_allclose(high[:3], first[:3])
+    assert S.bounds[0] < low[3] < -0.3
+    assert 0.8 < high[3] < S.bounds[1]
+    lifted = coordinates.theta(coordinates.starts(np.zeros(4), 4)[0])
+    assert (lifted[:3] > 0).all()
+    assert len(Unstructured(3).coordinates(np.eye(3)).starts(np.zeros(6), 6)) == 1
+    assert len(coordinates.starts(phi, 0)) == 1
+    turned = phi + np.array([0.0, 0.0, 0.0, 2 * np.pi])
+    np.testing.assert_allclose(coordinates.folded(turned), phi, atol=1e-12)

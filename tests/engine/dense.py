@@ -219,9 +219,9 @@ def structured_model(seed):
         z = np.column_stack([np.ones(n), rng.normal(size=(n, q - 1)) * 2 + 1])
         terms.append(RandomTerm(f"g{i}", codes, int(codes.max()) + 1, z, any_covariance(rng, q)))
     if seed % 3 == 0:
-        residual = ByUnit.strata("diag(h)", position, Diagonal(t))
+        residual = ByUnit.strata("diag(h)", tuple("abcd"[:t]), position, Diagonal(t))
     elif seed % 3 == 1:
-        residual = ByUnit("us(h | g)", unit, position, n_units, any_covariance(rng, t))
+        residual = ByUnit("us(h | g)", tuple("abcd"[:t]), unit, position, n_units, any_covariance(rng, t))
     else:
         residual = Homogeneous()
     weights = rng.uniform(0.3, 2.0, n) if rng.random() < 0.5 else None

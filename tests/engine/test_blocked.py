@@ -164,14 +164,14 @@ class TestRefusals:
 
     def test_units_that_cross_the_levels(self):
         rows = np.arange(self.model.n)
-        R = ByUnit("us(h | u)", rows // 2, rows % 2, -(-rows.size // 2), Unstructured(2))
+        R = ByUnit("us(h | u)", ("0", "1"), rows // 2, rows % 2, -(-rows.size // 2), Unstructured(2))
         with pytest.raises(ModelNotSupportedError, match=r"us\(h \| u\).*lie in different levels of 'g0'"):
             BlockedEngine(replace(self.model, residual=R))
 
     def test_too_many_sets_of_positions(self, monkeypatch):
         model = structured_model(1)
         monkeypatch.setattr(residual, "MAX_PARTS", 3)
-        with pytest.raises(ModelNotSupportedError, match="different sets of positions"):
+        with pytest.raises(ModelNotSupportedError, match=r"sets of them, for which \d+ sums"):
             BlockedEngine(model)
 
     def test_several_levels_in_one_row(self):

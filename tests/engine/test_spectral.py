@@ -202,7 +202,8 @@ class TestRefusals:
 
     def test_residual_structure(self):
         halves = np.arange(self.model.n) % 2
-        self.refused("residual", residual=ByUnit.strata("diag(h)", halves, Diagonal(2)))
+        words = r"^residual='diag\(h\)' beside the relationship matrix of 'iid' .*: leave one of the two out$"
+        self.refused(words, residual=ByUnit.strata("diag(h)", ("0", "1"), halves, Diagonal(2)))
 
     def test_a_matrix_that_is_no_covariance(self):
         G = relationship_matrix(self.term) - 2.0 * np.eye(self.term.n_levels)

@@ -346,6 +346,8 @@ def test_the_same_fits_are_called_singular_or_not_unique_as_by_lme4():
 def test_a_residual_correlation_at_its_bound_is_told():
     sleep = hd.example_data("sleepstudy")
     fit = hd.lmer("Reaction ~ Days + (Days | Subject)", sleep, residual="cs(Days | Subject)")
-    assert fit.optimum.status == "converged"
-    assert any("residual='cs(Days | Subject)' ended at its bound" in notice for notice in fit.notices)
-    assert "converged after" in fit.convergence
+    assert any(
+        "the correlations of residual='cs(Days | Subject)' ended at a bound" in notice
+        for notice in fit.notices
+    )
+    assert not any("rounding" in notice for notice in fit.notices)

@@ -12,6 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
+#: Standard deviations, as roots, are lifted to this if all of a search's start are below it.
+OFF_ZERO = 0.1
+#: Further starts have correlations this far to either bound.
+OUTER = 0.9
 
 
 class Link(Protocol):
@@ -48,7 +52,7 @@ class Straight:
 
 @dataclass(frozen=True, slots=True)
 class Squared:
-    """x^2: a standard deviation whose sign does matter; the search can reach zero and leave it."""
+    """x^2: a standard deviation whose sign does matter; the search can reach zero."""
 
     edges: tuple[float, ...] = (0.0,)
 
@@ -129,6 +133,31 @@ class Coordinates:
         for i in self._bent:
             x[i] = self.links[i].inverse(x[i])
         return np.asarray(np.linalg.solve(self.M, x))
+
+    def starts(self, phi: Array, end: int) -> tuple[Array, ...]:
+        """Where to search from, given a first guess of which the first `end` may be moved.
+
+        With standard deviations of their own and one correlation the criterion often has several minima. The
+        lower ones are found from correlations near either bound; and the search is not to begin where all
+        standard deviations are zero, because S is flat there.
+        """
+        squared = [i for i in self._bent if i < end and isinstance(self.links[i], Squared)]
+        if not squared:
+            return (phi,)
+        first = phi.copy()
+        if np.abs(phi[squared]).max() < OFF_ZERO:
+            first[squared] = OFF_ZERO
+        rho = [i for i in self._bent if isinstance(self.links[i], Between) and i - 1 in squared]
+        out = [first]
+        for part in (OUTER, -OUTER):
+            moved = first.copy()
+            moved[rho] = np.arcsin(part)
+            out.append(moved)
+        return tuple(out)
+
+    def folded(self, phi: Array) -> Array:
+        """The coordinates of the same theta whose angles lie between -pi/2 and pi/2."""
+        return self.phi(self.theta(phi)) if self._bent else phi
 
     def jacobian(self, phi: Array) -> Array:
         """Derivative of theta in phi, (k, k)."""

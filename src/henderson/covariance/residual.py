@@ -11,10 +11,12 @@ from henderson.covariance.coordinates import Between, Coordinates, Link
 from henderson.covariance.structure import Covariance
 
 Array = NDArray[np.float64]
-#: A correlation of residuals stays this part of its range off its bounds,
-MARGIN = 1e-4
-#: and is reported if it ends this near, as an angle, to where it is held.
-AT_BOUND = 1e-3
+#: A correlation of residuals stays this part of its range off its bounds.
+MARGIN = 1e-6
+#: R_0 counts as singular if an eigenvalue of its correlations is below this times their number,
+DEPENDENT = 3e-6
+#: or a standard deviation is below this part of the largest.
+VANISHED = 1e-3
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,8 @@ class ByUnit:
     ----------
     label : str
         As the user wrote it, for messages: ``"us(trait | iid)"``.
+    positions : tuple of str, length t
+        Labels of the positions, for messages.
     unit, position : ndarray of int64, shape (n,)
         Row i belongs to ``unit[i]`` and stands at ``position[i]`` within it, where no other row stands.
     n_units : int
@@ -47,22 +51,25 @@ class ByUnit:
     Examples
     --------
     >>> from henderson.covariance import Diagonal
-    >>> R = ByUnit.strata("diag(sex)", np.array([0, 1, 1]), Diagonal(2))
+    >>> R = ByUnit.strata("diag(sex)", ("f", "m"), np.array([0, 1, 1]), Diagonal(2))
     >>> R.matrix(np.array([3.0]))
     array([[1., 0.],
            [0., 9.]])
     """
 
     label: str
+    positions: tuple[str, ...]
     unit: NDArray[np.int64]
     position: NDArray[np.int64]
     n_units: int
     covariance: Covariance
 
     @classmethod
-    def strata(cls, label: str, stratum: NDArray[np.int64], covariance: Covariance) -> ByUnit:
+    def strata(
+        cls, label: str, strata: tuple[str, ...], stratum: NDArray[np.int64], covariance: Covariance
+    ) -> ByUnit:
         """Independent residuals whose variance depends on the stratum: every record is a unit of its own."""
-        return cls(label, np.arange(stratum.size), stratum, int(stratum.size), covariance)
+        return cls(label, strata, np.arange(stratum.size), stratum, int(stratum.size), covariance)
 
     @property
     def n_theta(self) -> int:
@@ -88,11 +95,18 @@ class ByUnit:
         full = self.covariance.coordinates(np.eye(self.covariance.q))
         return Coordinates(full.M[1:, 1:], tuple(_inside(link) for link in full.links[1:]))
 
-    def at_bound(self, theta: Array) -> bool:
-        """Whether a search has ended at the correlation nearest to a singular R_0."""
-        coordinates = self.coordinates()
-        ends = zip(coordinates.links, coordinates.phi(theta), strict=True)
-        return any(isinstance(link, Between) and abs(abs(x) - np.pi / 2) < AT_BOUND for link, x in ends)
+    def vanished(self, theta: Array) -> tuple[int, ...]:
+        """Positions that are left with next to no residual variance."""
+        sd = np.sqrt(np.diag(self.matrix(theta)))
+        return tuple(np.flatnonzero(sd < VANISHED * sd.max()).tolist())
+
+    def is_dependent(self, theta: Array) -> bool:
+        """Whether the residuals of a unit nearly determine each other: a singular correlation matrix."""
+        R0 = self.matrix(theta)
+        sd = np.sqrt(np.diag(R0))
+        if not (sd > 0.0).all():
+            return False
+        return bool(np.linalg.eigvalsh(R0 / np.outer(sd, sd))[0] < DEPENDENT * sd.size)
 
     def canonical(self, theta: Array) -> Array:
         """The theta with the same R_0 whose standard deviations are not negative."""

@@ -61,9 +61,14 @@ class _Profiled:
         return self.engine.curvature_is_cheap
 
     def value_and_gradient(self, x: Array) -> tuple[float, Array]:
-        criterion = self.engine.criterion(self.coordinates.theta(x))
-        J = self.coordinates.jacobian(x)
-        return criterion.profiled(self.reml), J.T @ criterion.profiled_gradient(self.reml)
+        try:
+            # Far steps may leave the numbers: they are rejected, and no reason to warn
+            with np.errstate(all="ignore"):
+                criterion = self.engine.criterion(self.coordinates.theta(x))
+                value = criterion.profiled(self.reml)
+                return value, self.coordinates.jacobian(x).T @ criterion.profiled_gradient(self.reml)
+        except FloatingPointError:
+            return np.inf, np.zeros_like(x)
 
     def average_hessian(self, x: Array) -> Array:
         return self._hessian(x, "average")
@@ -119,9 +124,11 @@ def solve(
     theta = engine.start(reml=reml) if start is None else _checked_start(engine, start)
     coordinates = engine.coordinates()
     objective = _Profiled(engine, coordinates, reml)
-    optimum = minimise(objective, coordinates.phi(theta), control or Control())
-    if optimum.status == "at rounding level":
-        optimum = _from_the_bound(objective, optimum, control or Control())
+    phi = coordinates.phi(theta)
+    # Residuals without variance at a position are a minimum too, and no one's answer: terms alone are moved
+    starts = coordinates.starts(phi, engine.shape.residual_slice.start)
+    starts = starts if start is None else starts[:1]
+    optimum = min((_search(objective, at, control or Control()) for at in starts), key=_objective)
     theta = _canonical(engine, coordinates.theta(_snap(objective, optimum, NEAR_ZERO)))
     return Fitted(engine, theta, engine.scaled_factors(theta), engine.criterion(theta), optimum, reml)
 
@@ -134,6 +141,14 @@ def _checked_start(engine: Engine, start: Array) -> Array:
         usable = np.isfinite((start**4).sum())
     if not usable:
         raise DataError(f"start must hold finite numbers of a usable size; it is {start.tolist()}")
+    residual = engine.shape.residual
+    if isinstance(residual, ByUnit):
+        R0 = residual.matrix(start[engine.shape.residual_slice])
+        if np.linalg.eigvalsh(R0)[0] <= 0.0:
+            raise DataError(
+                f"start gives residual='{residual.label}' a covariance that is singular: its standard deviations "
+                "must not be zero, nor its correlations at their bounds"
+            )
     return start
 
 
@@ -148,10 +163,21 @@ def _canonical(engine: Engine, theta: Array) -> Array:
     return np.concatenate(parts)
 
 
+def _search(objective: _Profiled, start: Array, control: Control) -> Optimum:
+    optimum = minimise(objective, start, control)
+    if optimum.status == "at rounding level":
+        optimum = _from_the_bound(objective, optimum, control)
+    return optimum
+
+
+def _objective(optimum: Optimum) -> float:
+    return optimum.objective if np.isfinite(optimum.objective) else np.inf
+
+
 def _from_the_bound(objective: _Profiled, optimum: Optimum, control: Control) -> Optimum:
     """Search again from a bound nearby: the valley towards it may be too curved to be followed to its end."""
     x = _snap(objective, optimum, NEARBY)
-    if x is optimum.x:
+    if np.array_equal(x, objective.coordinates.folded(optimum.x)):
         return optimum
     again = minimise(objective, x, control)
     if again.objective > optimum.objective:
@@ -167,7 +193,7 @@ def _snap(objective: _Profiled, optimum: Optimum, near: float) -> Array:
     covariance is never singular.
     """
     engine, coordinates, reml = objective.engine, objective.coordinates, objective.reml
-    x = optimum.x
+    x = coordinates.folded(optimum.x)
     for i, link in enumerate(coordinates.links[: engine.shape.residual_slice.start]):
         for edge in link.edges:
             if abs(x[i] - edge) >= near:

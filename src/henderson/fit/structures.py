@@ -44,5 +44,7 @@ def residual_of(design: ResidualDesign | None) -> Residual:
         return Homogeneous()
     covariance = covariance_of(design.structure, len(design.positions))
     if design.unit is None:
-        return ByUnit.strata(design.text, design.position, covariance)
-    return ByUnit(design.text, design.unit, design.position, design.n_units, covariance)
+        return ByUnit.strata(design.text, tuple(design.positions), design.position, covariance)
+    return ByUnit(
+        design.text, tuple(design.positions), design.unit, design.position, design.n_units, covariance
+    )

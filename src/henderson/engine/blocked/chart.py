@@ -84,7 +84,8 @@ class Chart:
             G = np.stack([slope[t.block][t.columns, t.columns] for slope in in_blocks])
             own = t.P.T @ G @ t.P
             parts.append(own.reshape(3, -1) @ t.first.reshape(len(t.first), -1).T)
-        parts += [slopes.along(d)[:, None] for d in self._residual_directions(self.residual.first)]
+        if len(self.residual.first):
+            parts.append(self._along_residual(slopes, self.residual.first).T)
         return np.concatenate(parts, axis=1)
 
     def bend(self, slopes: Slopes, nu: int, reml: bool) -> Array:
@@ -93,12 +94,19 @@ class Chart:
         H = np.zeros((part.stop, part.stop))
         for t, own in zip(self.terms, self.by_term(slopes.profiled(nu, reml)), strict=True):
             H[t.part, t.part] = t.second.reshape(*t.second.shape[:2], -1) @ own.ravel()
-        weights = np.array([1.0, float(reml), nu / slopes.point.pwrss])
-        for i, row in enumerate(self.residual.second):
-            for j, d in enumerate(self._residual_directions(row[: i + 1])):
-                at = part.start + i, part.start + j
-                H[at] = H[at[::-1]] = weights @ slopes.along(d)
+        i, j = np.nonzero(self.residual.second.any(axis=(2, 3)))
+        if i.size:
+            weights = np.array([1.0, float(reml), nu / slopes.point.pwrss])
+            bends = self._along_residual(slopes, self.residual.second[i, j]) @ weights
+            H[part.start + i, part.start + j] = bends
         return H
+
+    def _along_residual(self, slopes: Slopes, E: Array) -> Array:
+        """Slopes along moves E (k, t, t) of R_0, (k, 3); through those in all its elements if that is less."""
+        t = E.shape[-1]
+        if len(E) <= t * (t + 1) // 2:
+            return np.array([slopes.along(d) for d in self._residual_directions(E)])
+        return np.asarray(np.tensordot(E, slopes.in_residual, axes=([1, 2], [1, 2])))
 
     def directions(self) -> list[Direction]:
         """dS~ / d theta and dR_0 / d theta, one per theta."""

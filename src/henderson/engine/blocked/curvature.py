@@ -87,7 +87,7 @@ def score_curvature(plan: Plan, point: Point, directions: list[Direction]) -> Ar
     """2 y'P V_i P V_j P y for directions in S, by one solve with k columns, shape (k, k)."""
     v = [point.contrast(ZV) for ZV in point.solved.ZVM]
     x = [
-        np.stack([np.zeros_like(own) if d.S[b] is None else d.S[b] @ own for d in directions])
+        np.array([np.zeros_like(own) if d.S[b] is None else d.S[b] @ own for d in directions])
         for b, own in enumerate(v)
     ]
     M = of_effects(plan, point.moments.random, x)
@@ -96,11 +96,11 @@ def score_curvature(plan: Plan, point: Point, directions: list[Direction]) -> Ar
     XVM = QZx - point.factor.gram(point.reduced, reduced)[:-1]
     beta = point.XVX_inverse @ XVM
     ZVM = point.factor.solve(reduced).ZVM
-    k = len(directions)
+    p, k = beta.shape
     total = np.zeros((k, k))
     for own, ZV, ZVX in zip(x, ZVM, point.solved.ZVM, strict=True):
-        ZPM = ZV - np.tensordot(beta.T, ZVX[:-1], axes=1)
-        total += own.reshape(k, -1) @ ZPM.reshape(k, -1).T
+        ZPM = ZV.reshape(k, -1) - beta.T @ ZVX[:-1].reshape(p, ZVX[-1].size)
+        total += own.reshape(k, -1) @ ZPM.T
     return total + total.T
 
 

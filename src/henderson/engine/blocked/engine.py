@@ -148,7 +148,7 @@ class BlockedEngine(MomentEngine):
     def _project(self, theta: Array, columns: Array) -> Array:
         """P M for the model of W^1/2 y."""
         point, designs = self._at(theta).point, self._designs
-        columns = designs.units.times_inverse(point.R0, columns)
+        columns = designs.units.times_inverse(point.R_inverses, columns)
         reduced = point.factor.reduce(column_moments(designs.plan, designs.Z, columns))
         Q = self._fixed.columns[:, :-1]
         XVM = Q.T @ columns - point.factor.gram(point.reduced, reduced)[:-1]
@@ -158,7 +158,7 @@ class BlockedEngine(MomentEngine):
         for z, block, own, x in zip(designs.Z, designs.plan.blocks, b, point.solved.b, strict=True):
             effects = own - np.tensordot(beta.T, x[:-1], axes=1)
             taken += np.einsum("nq,mqn->nm", z, effects[:, :, block.codes])
-        return np.asarray(columns - designs.units.times_inverse(point.R0, taken))
+        return np.asarray(columns - designs.units.times_inverse(point.R_inverses, taken))
 
     def _scores(self, at: State) -> Scores:
         if isinstance(self.model.residual, Homogeneous):
@@ -166,16 +166,16 @@ class BlockedEngine(MomentEngine):
 
         def scores(directions: list[Direction]) -> Array:
             # V_i P y of all records: R_i is not made of moments
-            moved = np.column_stack([self._moved(at, d) for d in directions])
+            Py = self._project(at.theta, self._fixed.columns[:, -1:])
+            moved = np.column_stack([self._moved(at, d, Py) for d in directions])
             return 2.0 * moved.T @ self._project(at.theta, moved)
 
         return scores
 
-    def _moved(self, at: State, direction: Direction) -> Array:
+    def _moved(self, at: State, direction: Direction, Py: Array) -> Array:
         """(dV) P y along a direction, for the model of W^1/2 y; shape (n,)."""
         designs = self._designs
         if direction.R is not None:
-            Py = self._project(at.theta, self._fixed.columns[:, -1:])
             return designs.units.times(direction.R, Py)[:, 0]
         out = np.zeros(self.model.n)
         for k, (z, block) in enumerate(zip(designs.Z, designs.plan.blocks, strict=True)):
@@ -202,7 +202,7 @@ def _refuse(model: MixedModel) -> None:
             raise ModelNotSupportedError(
                 f"records of one unit of residual='{model.residual.label}' lie in different levels of "
                 f"'{term.label}'; correlated residuals are taken where each unit lies within one level of "
-                "every grouping factor"
+                f"every grouping factor: take narrower units, or leave the term by '{term.label}' out"
             )
 
 

@@ -19,9 +19,10 @@ from henderson.engine.protocol import Criterion, Information, InformationKind, S
 from henderson.model import ModelShape
 
 Array = NDArray[np.float64]
-#: Up to these sizes of the core and the chain, exact second derivatives cost a few milliseconds.
+#: Up to these sizes of core, chain and residual structure, exact second derivatives cost a few milliseconds.
 CHEAP_CORE = 200
 CHEAP_CHAIN = 20_000
+CHEAP_RESIDUAL = 6
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -100,6 +101,8 @@ class MomentEngine:
     def curvature_is_cheap(self) -> bool:
         """Whether the model is so small that exact second derivatives cost little."""
         plan = self._plan
+        if self._shape.residual.n_theta > CHEAP_RESIDUAL:
+            return False
         return plan.n_core <= CHEAP_CORE and sum(b.l * b.q**2 for b in plan.chain) <= CHEAP_CHAIN
 
     def coordinates(self) -> Coordinates:
@@ -124,7 +127,7 @@ class MomentEngine:
         if isinstance(residual, ByUnit):
             theta[self._shape.residual_slice] = residual.start()
             R0 = np.eye(residual.covariance.q)
-        moments = system.moments(R0)
+        moments = system.moments(system.units.inverses(R0))
         if self._equations is None:
             df = system.n - system.p
             self._equations = MomentEquations.of(plan, moments.random, moments.columns, df)

@@ -11,6 +11,7 @@ depend on theta, of the plain moments of *parts*: records, or sums of two record
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -23,6 +24,7 @@ from henderson.engine.blocked.plan import Index
 from henderson.errors import ModelNotSupportedError
 
 Array = NDArray[np.float64]
+Inverses = tuple[NDArray[Any], ...]
 #: Most parts: each holds moments of all levels.
 MAX_PARTS = 3000
 
@@ -67,26 +69,29 @@ class UnitBlocks:
         for pattern in self.patterns:
             columns = pattern.rows.T
             out += [(rows, None) for rows in columns]
-            out += [(columns[a], columns[b]) for a, b in _pairs(len(columns))]
+            out += [(columns[a], columns[b]) for a, b in zip(*np.triu_indices(len(columns), 1), strict=True)]
         return tuple(out)
 
-    def coefficients(self, R0: NDArray[Any]) -> NDArray[Any]:
-        """How much of each part makes R^-1."""
+    def inverses(self, R0: NDArray[Any]) -> Inverses:
+        """R_0[positions, positions]^-1 of each pattern; NaN where that is singular, as no search should be."""
         if self.independent:
-            return np.asarray(1.0 / R0[0])
-        return self._of_inverses([np.linalg.inv(R0[p.block]) for p in self.patterns])
+            return (1.0 / R0,)
+        try:
+            return tuple(np.linalg.inv(R0[p.block]) for p in self.patterns)
+        except np.linalg.LinAlgError:
+            return tuple(np.full((p.positions.size,) * 2, np.nan) for p in self.patterns)
 
-    def slopes(self, R0: NDArray[Any], E: Array) -> NDArray[Any]:
-        """Derivative of `coefficients` along a symmetric E (t, t): R^-1 moves by -R^-1 E R^-1."""
-        inverses = [np.linalg.inv(R0[p.block]) for p in self.patterns]
-        return self._of_inverses([-A @ E[p.block] @ A for A, p in zip(inverses, self.patterns, strict=True)])
-
-    def _of_inverses(self, inverses: list[NDArray[Any]]) -> NDArray[Any]:
+    def coefficients(self, inverses: Inverses) -> NDArray[Any]:
+        """How much of each part makes R^-1."""
         out: list[NDArray[Any]] = []
         for A in inverses:
-            out.append(2.0 * np.diag(A) - A.sum(axis=1))
-            out.append(np.array([A[a, b] for a, b in _pairs(len(A))], dtype=A.dtype))
+            out += [2.0 * np.diag(A) - A.sum(axis=1), A[np.triu_indices(len(A), 1)]]
         return np.concatenate(out)
+
+    def slopes(self, inverses: Inverses, E: Array) -> NDArray[Any]:
+        """Derivative of `coefficients` along a symmetric E (t, t): R^-1 moves by -R^-1 E R^-1."""
+        pairs = zip(inverses, self.patterns, strict=True)
+        return self.coefficients(tuple(-A @ E[p.block] @ A for A, p in pairs))
 
     def logdet(self, R0: Array) -> float:
         """log|R|."""
@@ -94,19 +99,20 @@ class UnitBlocks:
             return self.n * float(np.log(R0[0, 0]))
         return float(sum(p.rows.shape[0] * np.linalg.slogdet(R0[p.block])[1] for p in self.patterns))
 
-    def logdet_slope(self, R0: NDArray[Any], E: Array) -> Any:
+    def logdet_slope(self, inverses: Inverses, E: Array) -> Any:
         """Derivative of log|R| along E, tr(R^-1 E)."""
-        return sum(p.rows.shape[0] * (np.linalg.inv(R0[p.block]) * E[p.block]).sum() for p in self.patterns)
+        pairs = zip(inverses, self.patterns, strict=True)
+        return sum(p.rows.shape[0] * (A * E[p.block]).sum() for A, p in pairs)
 
     def times(self, R0: Array, M: Array) -> Array:
         """R M for M (n, m)."""
         return self._by_unit([R0[p.block] for p in self.patterns], M)
 
-    def times_inverse(self, R0: Array, M: Array) -> Array:
+    def times_inverse(self, inverses: Inverses, M: Array) -> Array:
         """R^-1 M for M (n, m)."""
-        return self._by_unit([np.asarray(np.linalg.inv(R0[p.block])) for p in self.patterns], M)
+        return self._by_unit(inverses, M)
 
-    def _by_unit(self, blocks: list[Array], M: Array) -> Array:
+    def _by_unit(self, blocks: Iterable[Array], M: Array) -> Array:
         out = np.empty_like(M)
         for block, pattern in zip(blocks, self.patterns, strict=True):
             out[pattern.rows] = np.einsum("ab,ubm->uam", block, M[pattern.rows])
@@ -132,9 +138,9 @@ def unit_blocks(residual: Residual, n: int) -> UnitBlocks:
     n_parts = int((size * (size + 1) // 2).sum())
     if n_parts > MAX_PARTS:
         raise ModelNotSupportedError(
-            f"the units of residual='{residual.label}' have records at {len(found)} different sets of "
-            f"positions, of which {n_parts} sums of moments would have to be kept (at most {MAX_PARTS} are); "
-            "use fewer positions, or units that have records at more of the same ones"
+            f"residual='{residual.label}' has {t} positions, and its units have records at {len(found)} "
+            f"sets of them, for which {n_parts} sums of moments would have to be kept (at most {MAX_PARTS} "
+            "are); use fewer positions, or units that have records at more of the same ones"
         )
     order = np.lexsort((residual.position, residual.unit))
     ends = np.cumsum(present.sum(axis=1))
@@ -144,7 +150,3 @@ def unit_blocks(residual: Residual, n: int) -> UnitBlocks:
         rows = order[(ends[units] - m)[:, None] + np.arange(m)]
         patterns.append(Pattern(np.flatnonzero(present[units[0]]), rows))
     return UnitBlocks(tuple(patterns), n)
-
-
-def _pairs(m: int) -> list[tuple[int, int]]:
-    return [(a, b) for a in range(m) for b in range(a + 1, m)]

@@ -61,18 +61,20 @@ class MomentEquations:
         M = np.zeros((len(unknowns) + 1, len(unknowns) + 1))
         # Z_i'(I - Q Q')Z_i of each level: what is left of its design beside the fixed effects
         left = [a - np.einsum("mal,mbl->abl", c[:-1], c[:-1]) for a, c in zip(A, C, strict=True)]
+        in_residual = [a.sum(axis=2) for a in left]
+        of_residual = [multiply(multiply(h, a), h).sum(axis=2) for h, a in zip(H, left, strict=True)]
         for x, (k, i, j) in enumerate(unknowns):
-            M[x, -1] = multiply(multiply(H[k], left[k]), H[k])[i, j].sum()
-            M[-1, x] = left[k][i, j].sum() * (1.0 if i == j else 2.0)
+            M[x, -1] = of_residual[k][i, j]
+            M[-1, x] = in_residual[k][i, j] * (1.0 if i == j else 2.0)
         M[-1, -1] = df
-        for (k, t), W in _spreads(plan, random, A, H, [c[:-1] for c in C]).items():
-            for x, (kx, i, j) in enumerate(unknowns):
-                for y, (ky, c, d) in enumerate(unknowns):
-                    if (kx, ky) == (k, t):
-                        M[x, y] += W[i, j, c, d] + (W[i, j, d, c] if c != d else 0.0)
+        spreads = _spreads(plan, random, A, H, [c[:-1] for c in C])
+        for x, (k, i, j) in enumerate(unknowns):
+            for y, (t, c, d) in enumerate(unknowns):
+                W = spreads[k, t]
+                M[x, y] = W[i, j, c, d] + (W[i, j, d, c] if c != d else 0.0)
         scale = np.sqrt(np.abs(np.diag(M)))
         scale[scale == 0.0] = 1.0
-        return cls(H, unknowns, scale, np.linalg.pinv(M / np.outer(scale, scale), rcond=1e-8))
+        return cls(H, unknowns, scale, _pseudoinverse(M / np.outer(scale, scale)))
 
     def solve(self, plan: Plan, columns: ColumnMoments, rss: float) -> tuple[Array, ...]:
         """S~ of each block of the plan, relative to sigma^2; positive definite.
@@ -104,6 +106,12 @@ def _in_blocks(plan: Plan, random: RandomMoments, columns: ColumnMoments) -> tup
     return A, [*columns.chain, *(columns.core[:, e] for e in effects)]
 
 
+def _pseudoinverse(M: Array) -> Array:
+    U, s, Vt = np.linalg.svd(M)
+    rank = int((s > 1e-8 * s[0]).sum())
+    return np.asarray((Vt[:rank].T / s[:rank]) @ U[:, :rank].T)
+
+
 def _between(S: Array) -> Array:
     w, V = np.linalg.eigh(S)
     return np.asarray((V * np.clip(w, SMALLEST, LARGEST)) @ V.T)
@@ -118,35 +126,38 @@ def _spreads(
     """
     n_chain = len(plan.chain)
     HQ = [np.einsum("abl,mbl->mal", h, q) for h, q in zip(H, Q, strict=True)]
-    every = [np.arange(b.l) for b in plan.blocks]
+    G, K = [_outer_columns(hq) for hq in HQ], [_outer_columns(q) for q in Q]
+    every = slice(None)
     out: dict[tuple[int, int], Array] = {}
 
-    def add(k: int, t: int, R: Array, of_k: Index, of_t: Index) -> None:
-        """R (q_k, q_t, pairs) is Z_i'Z_j where level of_k of block k meets level of_t of block t."""
-        for x, y, Z, at_x, at_y in ((k, t, R, of_k, of_t), (t, k, R.transpose(1, 0, 2), of_t, of_k)):
-            B = multiply(H[x][:, :, at_x], Z)
-            N = np.zeros_like(B)
-            for hq, q in zip(HQ[x], Q[y], strict=True):
-                N += hq[:, None, at_x] * q[None, :, at_y]
-            cross = _outer(B, N)
-            G, K = _outer_columns(HQ[x]), _outer_columns(Q[y])
-            full = np.einsum("manb,mcnd->abcd", G, K)
-            out[x, y] = _outer(B, B) - cross - cross.transpose(1, 0, 3, 2) + full
+    def add(x: int, y: int, R: Array, at_x: Index | slice, at_y: Index | slice) -> None:
+        """R (q_x, q_y, pairs) is Z_i'Z_j where level at_x of block x meets level at_y of block y."""
+        B = multiply(H[x][:, :, at_x], R)
+        N = np.zeros_like(B)
+        for hq, q in zip(HQ[x], Q[y], strict=True):
+            N += hq[:, None, at_x] * q[None, :, at_y]
+        cross = _outer(B, N)
+        full = np.einsum("manb,mcnd->abcd", G[x], K[y])
+        out[x, y] = _outer(B, B) - cross - cross.transpose(1, 0, 3, 2) + full
+
+    def add_both(k: int, t: int, R: Array, of_k: Index | slice, of_t: Index) -> None:
+        add(k, t, R, of_k, of_t)
+        add(t, k, R.transpose(1, 0, 2), of_t, of_k)
 
     for k in range(len(plan.blocks)):
-        add(k, k, A[k], every[k], every[k])
+        add(k, k, A[k], every, every)
     for (k, t), R in random.cross.items():
-        add(k, t, R.transpose(1, 0, 2), every[k], plan.parent[k, t])
+        add_both(k, t, R.transpose(1, 0, 2), every, plan.parent[k, t])
     for k, where in enumerate(plan.places):
         for u, group in enumerate(where.group):
             level = (where.column[group[0]] - plan.offsets[u]) % plan.core[u].l
-            add(k, n_chain + u, random.places[k][:, group], where.row[group[0]], level)
+            add_both(k, n_chain + u, random.places[k][:, group], where.row[group[0]], level)
     for u, b in enumerate(plan.core):
         for v, c in enumerate(plan.core[:u]):
             own = random.core[plan.offsets[u] : plan.offsets[u + 1], plan.offsets[v] : plan.offsets[v + 1]]
             by_level = own.reshape(b.q, b.l, c.q, c.l)
             i, j = np.nonzero(by_level.any(axis=(0, 2)))
-            add(n_chain + u, n_chain + v, by_level[:, i, :, j].transpose(1, 2, 0), i, j)
+            add_both(n_chain + u, n_chain + v, by_level[:, i, :, j].transpose(1, 2, 0), i, j)
     return out
 
 

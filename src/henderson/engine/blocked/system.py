@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from henderson.engine.blocked.core import STEP
 from henderson.engine.blocked.factor import Factor, Solved, Spread, factorise, trace
 from henderson.engine.blocked.moments import Moments, MomentStack, by_blocks, of_effects, pair
 from henderson.engine.blocked.plan import Plan
-from henderson.engine.blocked.residual import UnitBlocks
+from henderson.engine.blocked.residual import Inverses, UnitBlocks
 from henderson.linalg.levelwise import Array
 
 
@@ -40,6 +41,8 @@ class Point:
         Cross-products in R^-1.
     R0 : ndarray, (t, t)
         Residual covariance within a unit, relative to sigma^2.
+    R_inverses : tuple of ndarray
+        Its inverse at the positions of each pattern of units.
     factor : Factor
         The eliminated random effects.
     reduced : tuple
@@ -56,6 +59,7 @@ class Point:
 
     moments: Moments
     R0: Array
+    R_inverses: Inverses
     factor: Factor
     reduced: tuple[tuple[Array, ...], Array]
     XVX: Array
@@ -100,9 +104,9 @@ class System:
         """Number of fixed effects."""
         return int(self.parts.first.gram.shape[0]) - 1
 
-    def moments(self, R0: NDArray[Any]) -> Moments:
+    def moments(self, R_inverses: Inverses) -> Moments:
         """Cross-products in R^-1."""
-        return self.parts.combine(self.units.coefficients(R0))
+        return self.parts.combine(self.units.coefficients(R_inverses))
 
     def at(
         self, T: tuple[NDArray[np.float64], ...], R0: NDArray[np.float64], direction: Direction | None = None
@@ -110,7 +114,8 @@ class System:
         """Evaluate at S = T T' per block and R_0; with a direction, derivatives ride along (see `factor`)."""
         dS = None if direction is None else direction.S
         moved: Array = R0 if direction is None or direction.R is None else R0 + 1j * STEP * direction.R
-        moments = self.moments(moved)
+        inverses = self.units.inverses(moved)
+        moments = self.moments(inverses)
         factor = factorise(self.plan, moments.random, T, dS)
         reduced = factor.reduce(moments.columns)
         corner = moments.gram - factor.gram(reduced, reduced)
@@ -119,14 +124,14 @@ class System:
         beta = inverse @ XVy
         pwrss = (corner[-1, -1] - XVy @ beta).real
         solved = factor.solve(reduced)
-        return Point(moments, moved, factor, reduced, XVX, inverse, beta, float(pwrss), solved)
+        return Point(moments, moved, inverses, factor, reduced, XVX, inverse, beta, float(pwrss), solved)
 
     def slopes(self, point: Point, within: Spread) -> Slopes:
         """First derivatives at a point, given its spread."""
         return Slopes(self, point, within, *_in_blocks(point, within))
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Slopes:
     """Derivatives of the pieces of the criterion: in S of each block, (q, q) each, and along R_0."""
 
@@ -150,16 +155,27 @@ class Slopes:
                 total += [(G[k] * d).sum() for G in (self.logdet_v, self.logdet_x, self.pwrss)]
         return total if direction.R is None else total + self._along_residual(direction.R)
 
+    @cached_property
+    def in_residual(self) -> NDArray[Any]:
+        """Slopes in R_0 of the same three, (3, t, t), symmetric: those along E are sums of their products."""
+        t = len(self.point.R0)
+        out = np.empty((3, t, t), dtype=self.point.XVX.dtype)
+        for i, j in zip(*np.triu_indices(t), strict=True):
+            E = np.zeros((t, t))
+            E[i, j] = E[j, i] = 1.0 if i == j else 0.5
+            out[:, i, j] = out[:, j, i] = self._along_residual(E)
+        return out
+
     def _along_residual(self, E: NDArray[np.float64]) -> NDArray[Any]:
         # V^-1 M = R^-1 (M - Z b), b the effects that M predicts: d M'V^-1 M = (M - Z b)' dR^-1 (M - Z b)
         system, point = self.system, self.point
-        N = system.parts.combine(system.units.slopes(point.R0, E))
+        N = system.parts.combine(system.units.slopes(point.R_inverses, E))
         b = point.solved.b
         effects = by_blocks(system.plan, b)
         crossed = pair(N.columns, effects)
         squared = pair(of_effects(system.plan, N.random, b), effects)
         D = N.gram - crossed - crossed.T + squared
-        logdet_v = system.units.logdet_slope(point.R0, E) + trace(point.factor, self.within, N.random)
+        logdet_v = system.units.logdet_slope(point.R_inverses, E) + trace(point.factor, self.within, N.random)
         logdet_x = (point.XVX_inverse * D[:-1, :-1]).sum()
         y = np.append(-point.beta, 1.0)
         return np.array([logdet_v, logdet_x, y @ D @ y])
