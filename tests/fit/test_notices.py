@@ -71,19 +71,76 @@ def test_the_direction_is_in_units_of_the_effects(unit):
 
 def test_effects_of_no_variance_are_told_from_those_that_move_together():
     T = np.array([[2.0, 0.0, 0.0], [0.5, 0.0, 0.0], [0.0, 0.0, 0.0]])
-    (notice,) = singular_notices("g", ("(Intercept)", "x", "z"), T, T)
+    (notice,) = singular_notices("g", ("(Intercept)", "x", "z"), T, np.eye(3))
     assert "(Intercept) and x by 'g' are estimated as perfectly correlated (1)" in notice
     assert "do not differ in '(Intercept) - 4 x'" in notice
     assert "and the variance of z is estimated as zero" in notice
 
-    (notice,) = singular_notices("g", ("(Intercept)", "z"), np.diag([2.0, 0.0]), np.diag([2.0, 0.0]))
+    (notice,) = singular_notices("g", ("(Intercept)", "z"), np.diag([2.0, 0.0]), np.eye(2))
     assert "the variance of z by 'g' is estimated as zero: its levels do not differ in that" in notice
     assert "(Intercept)" not in notice
 
     nothing = np.zeros((2, 2))
-    (notice,) = singular_notices("g", ("(Intercept)", "z"), nothing, nothing)
+    (notice,) = singular_notices("g", ("(Intercept)", "z"), nothing, np.eye(2))
     assert "the variances of (Intercept) and z by 'g' are estimated as zero" in notice
-    assert singular_notices("g", ("(Intercept)", "z"), np.diag([2.0, 1e-9]), np.diag([2.0, 0.5])) == ()
+    assert singular_notices("g", ("(Intercept)", "z"), np.diag([2.0, 1e-9]), np.diag([1.0, 5e8])) == ()
+
+
+@pytest.mark.parametrize("unit", [1e-6, 1.0, 1e6])
+@pytest.mark.parametrize(
+    ("T", "words"),
+    [
+        (
+            [[0.5, 0.0, 0.0], [3e-7, 0.0, 0.0], [0.4, 0.3, 0.0]],
+            "the variance of b by 'g' is estimated as zero:",
+        ),
+        ([[1e-6, 0.0, 0.0], [-2e-7, 0.0, 0.0], [0.4, 0.0, 0.0]], "the variances of a and b by 'g' are"),
+        ([[1e-6, 0.0, 0.0], [0.8, 0.0, 0.0], [0.4, 0.0, 0.0]], "and the variance of a is estimated as zero"),
+        ([[1.0, 0.0, 0.0], [1.0, 0.0, 0.0], [1.0, 0.0, 0.0]], "'a - "),
+        ([[1.0, 0.0, 0.0], [-0.5, 0.75**0.5, 0.0], [-0.5, -(0.75**0.5), 0.0]], "'a + "),
+    ],
+)
+def test_effects_next_to_zero_count_as_zero_and_rounding_changes_no_word(T, words, unit):
+    back = np.diag([1.0, unit, 1.0])
+    scale = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.2, 1.0]]) @ np.linalg.inv(back)
+    T = back @ np.array(T)
+    (notice,) = singular_notices("g", ("a", "b", "c"), T, scale)
+    assert words in notice
+    rng = np.random.default_rng(3)
+    for _ in range(20):
+        rounded = T + 1e-9 * back @ rng.normal(size=(3, 3))
+        assert singular_notices("g", ("a", "b", "c"), rounded, scale) == (notice,)
+
+
+def test_one_effect_is_told_from_two_that_cancel_far_from_zero():
+    """Year 2000 to 2009: at its mean nothing varies, or there alone."""
+    years = np.arange(2000.0, 2010.0)
+    scale = np.linalg.cholesky(
+        np.cov(np.vstack([np.ones(10), years]), bias=True)
+        + 0.0
+        + np.outer([1.0, years.mean()], [1.0, years.mean()])
+    ).T
+    names = ("(Intercept)", "year")
+    (slope,) = singular_notices("g", names, np.array([[-200.45, 0.0], [0.1, 0.0]]), scale)
+    assert "do not differ in '(Intercept) + 2e+03 year'" in slope
+    (level,) = singular_notices("g", names, np.array([[0.5, 0.0], [1e-6, 0.0]]), scale)
+    assert "the variance of year by 'g' is estimated as zero" in level
+
+
+def test_the_same_rows_in_another_order_are_told_alike():
+    rng = np.random.default_rng(19)
+    table = simulated([0.0, 0.0, 0.0], seed=19, groups=12).assign(year=rng.integers(2000, 2010, 400))
+    told = 0
+    for formula in (
+        "y ~ year + (year | g)",
+        "y ~ f + (f | g)",
+        "y ~ f + (0 + f | g)",
+        "y ~ x + z + (x + z | g)",
+    ):
+        fits = [hd.lmer(formula, rows) for rows in (table, table.iloc[rng.permutation(400)])]
+        assert fits[0].notices == fits[1].notices
+        told += len(fits[0].notices)
+    assert told > 1
 
 
 def test_leaving_out_a_term_of_no_variance_changes_nothing():
@@ -122,16 +179,16 @@ def test_combinations(T, lost, expected):
 )
 def test_other_structures_at_their_bounds(structure, rho, expected):
     T = structure.factor(np.array([1.5, rho]))
-    (notice,) = singular_notices("g", ("a", "b", "c"), T, T)
+    (notice,) = singular_notices("g", ("a", "b", "c"), T, np.eye(3))
     assert all(words in notice for words in expected)
     inside = structure.factor(np.array([1.5, 0.99 * rho]))
-    assert singular_notices("g", ("a", "b", "c"), inside, inside) == ()
+    assert singular_notices("g", ("a", "b", "c"), inside, np.eye(3)) == ()
 
 
 def test_many_effects_are_not_listed_in_full():
     names = tuple(f"f{k}" for k in range(12))
     T = np.outer(np.ones(12), np.eye(12)[0])
-    (notice,) = singular_notices("g", names, T, T)
+    (notice,) = singular_notices("g", names, T, np.eye(12))
     assert "the 12 effects f0, f1, f2 and 9 more by 'g'" in notice
     assert "'f0 - f1', 'f0 - f2', 'f0 - f3' and 8 more" in notice
     assert len(notice) < 450

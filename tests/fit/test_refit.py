@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 import henderson as hd
+from henderson.fit.components import ELSEWHERE
 
 FORMULA = "Reaction ~ Days + (Days | Subject)"
 
@@ -211,3 +212,29 @@ class TestParts:
     def test_a_name_that_is_not_known(self, data):
         with pytest.raises(hd.DataError, match="no part 'lambda' of a fit; did you mean 'Lambda'"):
             hd.lmer(FORMULA, data).get_me("lambda")
+
+    @pytest.mark.parametrize(
+        ("name", "words"),
+        [
+            ("sigma", "it is fit.sigma$"),
+            ("is_REML", "it is fit.reml$"),
+            ("weights", "it is fit.weights$"),
+            ("n_rtrms", r"it is len\(fit.varcorr\)$"),
+            ("RX", "'RX' is a part of lme4's own algorithm, which does not exist here$"),
+            ("Lind", "does not exist here$"),
+            ("12345", "^there is no part '12345' of a fit; it has 'X', 'y', .*, ...$"),
+        ],
+    )
+    def test_other_names_are_refused_with_where_the_answer_is(self, data, name, words):
+        with pytest.raises(hd.DataError, match=words) as caught:
+            hd.lmer(FORMULA, data).get_me(name)
+        assert str(caught.value).count("'Lambdat'") <= 1
+
+    def test_where_the_answer_is_there_is_one(self, data):
+        """R: unlist(getME(lmer(Reaction ~ Days + (Days | Subject), sleepstudy), ...))."""
+        fit = hd.lmer("Reaction ~ Days + (Days | Subject)", data)
+        theta = fit.theta
+        found = {name: eval(code, {"fit": fit, "theta": theta}) for name, code in ELSEWHERE.items()}
+        assert (found["n_rtrms"], found["n_rfacs"], found["N"], found["is_REML"]) == (1, 1, 180, True)
+        assert found["l_i"] == {"Subject": 18}
+        assert found["devfun"] == pytest.approx(fit.criterion, rel=1e-12)

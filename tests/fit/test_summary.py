@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+import henderson as hd
 from henderson.fit.rformat import (
     abbreviate,
     fill_line,
@@ -366,3 +367,16 @@ def test_a_column_wider_than_the_page_still_stands() -> None:
 def test_fill_line_needs_one_column_to_spare() -> None:
     assert fill_line("aa", "b" * 76) == ["aa " + "b" * 76]
     assert fill_line("aa", "b" * 77) == ["aa ", "b" * 77]
+
+
+def test_a_variance_of_all_positions_stands_without_the_name_of_one() -> None:
+    table = hd.example_data("sleepstudy")
+    rows = {}
+    for tag in ("ar1(Days | Subject)", "ar1(Days | Subject, hom = FALSE)"):
+        varcorr = hd.lmer("Reaction ~ Days + (1 | Subject)", table, residual=tag).varcorr
+        rows[tag] = [line.split() for line in repr(varcorr).splitlines()[2:]]
+    homogeneous, own = rows.values()
+    assert [row[:1] for row in homogeneous] == [["Residual"]]
+    assert homogeneous[0][3:] == ["0.65", "(ar1)"]
+    assert own[0][:2] == ["Residual", "0"]
+    assert [row[0] for row in own[1:]] == [str(day) for day in range(1, 10)]

@@ -125,7 +125,7 @@ def test_the_recipe_for_new_data_has_nothing_of_it():
         ("ar1(h | person)", {}, r"person '\d+' has 3 rows at h"),
         ("diag(id)", {"id": range(12)}, r"12 of 12 levels of id \(0, 1, 2, 3, ...\) have one row only"),
         ("us(k | person)", {"k": ["r", "s", "t"] * 3 + ["r", "s", "z"]}, r"1 of 4 levels of k \(z\)"),
-        (3, {}, r"residual is a int, and a string is needed: diag\(group\)"),
+        (3, {}, r"residual is of type int, and a string is needed: diag\(group\)"),
     ],
 )
 def test_data_that_do_not_fit_are_refused(text, columns, message):
@@ -144,8 +144,8 @@ def test_one_variance_for_all_needs_no_repeated_positions():
     ("text", "message", "underlined"),
     [
         ("trait", r"is written diag\(group\)", "trait"),
-        ("dig(trait)", "did you mean 'diag'", "dig(trait)"),
-        ("toeplitz(trait|person)", "it has 'us', 'diag', 'cs', 'ar1'", "toeplitz(trait|person)"),
+        ("dig(trait)", r"dig\(\) is no residual structure; there are us\(\), diag\(\),", "dig(trait)"),
+        ("toeplitz(trait|person)", r"cs\(\) and ar1\(\)", "toeplitz(trait|person)"),
         ("us(trait)", "needs the unit", "trait"),
         ("ar1(day || person)", "has no place", "||"),
         ("diag(trait, hom = TRUE)", "plain model", "diag(trait, hom = TRUE)"),

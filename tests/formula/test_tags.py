@@ -153,7 +153,6 @@ def test_only_ar1_may_have_an_effect_for_each_record_or_one_level():
         (["jan", "feb", "mar"], None),
         ([1e-9, 2e-9, 4e-9], "1e-09, 2e-09, 4e-09"),
         ([1, 2, 4], "1, 2, 4"),
-        (["1", "2", "10"], "1, 10, 2"),
     ],
 )
 def test_uneven_steps_are_told(time, shown):
@@ -164,6 +163,24 @@ def test_uneven_steps_are_told(time, shown):
             f"ar1(0 + factor(t) | g): the levels of factor(t), in the order {shown}, are equally"
             in notices[0]
         )
+
+
+@pytest.mark.parametrize("residual", [False, True])
+def test_numbers_out_of_order_are_told_with_the_mend(residual):
+    t = ["1", "2", "10"] * 4
+    ordered = pd.Categorical(t, categories=["1", "2", "10"])
+    notices = []
+    for column in (t, ordered):
+        data = {**D, "t": column, "unit": np.repeat(np.arange(4), 3)}
+        if residual:
+            found = build_design("y ~ x + (1 | g)", data, residual="ar1(t | unit)")
+        else:
+            found = build_design("y ~ x + ar1(0 + t | g)", data)
+        notices.append(found.notices[0])
+    name = "ar1(t | unit)" if residual else "ar1(0 + t | g)"
+    assert notices[0].startswith(f"{name}: the levels of t are numbers out of order")
+    assert "this order: 1, 10, 2; make the column numeric, or a categorical" in notices[0]
+    assert "in the order 1, 2, 10, are equally spaced" in notices[1]
 
 
 def test_steps_down_are_as_good_as_steps_up():

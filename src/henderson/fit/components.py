@@ -29,13 +29,15 @@ def component(name: str, estimates: Estimates, source: Callable[[], Source]) -> 
     Raises
     ------
     DataError
-        For a name that is not known.
+        For another name, with where the answer is if it is one of lme4's.
     """
-    if name not in PARTS:
-        raise DataError(
-            f"there is no part {name!r} of a fit{closest(name, PARTS)}; get_me knows {', '.join(PARTS)}"
-        )
-    return PARTS[name](estimates, source)
+    if name in PARTS:
+        return PARTS[name](estimates, source)
+    if name in ELSEWHERE:
+        raise DataError(f"{name!r} is no part that get_me gives: it is {ELSEWHERE[name]}")
+    if name in LME4_ALONE:
+        raise DataError(f"{name!r} is a part of lme4's own algorithm, which does not exist here")
+    raise DataError(f"there is no part {name!r} of a fit{closest(name, PARTS)}")
 
 
 def design_matrix(estimates: Estimates, source: Source) -> pd.DataFrame:
@@ -123,9 +125,27 @@ PARTS: dict[str, Callable[[Estimates, Callable[[], Source]], Any]] = {
     "flist": lambda e, source: factors(e, source()),
     "cnms": lambda e, source: _names(e),
     "Gp": lambda e, source: _offsets(e),
+    # ldL2 is log|L|^2, and log|R| with it where the residuals have a structure
     "devcomp": lambda e, source: dict(e.pieces),
     "n": lambda e, source: e.nobs,
     "p": lambda e, source: len(e.x_names),
     "q": lambda e, source: int(_offsets(e)[-1]),
 }
 """lme4's names, where they mean the same here."""
+
+ELSEWHERE = {
+    "sigma": "fit.sigma",
+    "fixef": "fit.fixef",
+    "offset": "fit.offset",
+    "weights": "fit.weights",
+    "is_REML": "fit.reml",
+    "N": "fit.nobs",
+    "l_i": "fit.ngroups",
+    "n_rtrms": "len(fit.varcorr)",
+    "n_rfacs": "len(fit.ngroups)",
+    "devfun": "fit.engine.criterion(theta).profiled(reml=fit.reml)",
+}
+"""Other names that users of lme4 ask for, and where the answer is."""
+
+LME4_ALONE = ("L", "RX", "RZX", "A", "Lind", "Ztlist", "mmList", "Tp", "Tlist", "ST", "lower", "k", "m")
+"""What else lme4's `getME` has."""

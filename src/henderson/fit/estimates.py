@@ -13,7 +13,7 @@ from henderson.covariance import ByUnit, Residual
 from henderson.engine import Solution
 from henderson.errors import HendersonError
 from henderson.fit.heritability import relationship_diagonal
-from henderson.fit.notices import singular_notices
+from henderson.fit.notices import dimensions_lost, scales, singular_notices
 from henderson.fit.optimize import Optimum
 from henderson.fit.solve import Fitted
 from henderson.formula import Design, ModelSpec, RandomDesign, ResidualDesign, Structure
@@ -279,18 +279,17 @@ def gather(
         terms.append(
             TermModes(r.group, r.names, r.levels, theta, names, T, modes.b, modes.cond_var, r.structure)
         )
-    singular = tuple(
-        notice
-        for t, T in zip(terms, fitted.factors, strict=True)
-        for notice in singular_notices(t.group, t.names, t.T, T)
-    )
+    singular: list[str] = []
+    if any(map(dimensions_lost, fitted.factors)):
+        for t, scale in zip(terms, scales(fitted.engine), strict=True):
+            singular += singular_notices(t.group, t.names, t.T, scale)
     random_variance = sum(float(((t.T @ t.T.T) * zz).sum()) for t, zz in zip(terms, squares, strict=True))
     relative = 1.0
     quantiles = None
     if rows is not None:
         relative = 1.0 if rows.relative_sd is None else float((rows.relative_sd**2).mean())
         scaled = rows.scaled_residuals / np.sqrt(solution.sigma2)
-        quantiles = tuple(np.quantile(scaled, [0, 0.25, 0.5, 0.75, 1]).tolist())
+        quantiles = tuple(_quartiles(scaled).tolist())
     kept_set = set(kept.tolist())
     for array in (solution.beta, solution.cov_beta):
         array.setflags(write=False)  # they are handed out as they are
@@ -323,6 +322,14 @@ def gather(
         optimum=fitted.optimum,
         notices=(*notices, *singular),
     )
+
+
+def _quartiles(values: Array) -> Array:
+    """Minimum, quartiles and maximum, between neighbours by linear interpolation, (5,)."""
+    quarters = np.arange(5) * (values.size - 1)
+    low, high = quarters // 4, -(-quarters // 4)
+    ranked = np.partition(values, np.concatenate([low, high]))
+    return np.asarray(ranked[low] + 0.25 * (quarters % 4) * (ranked[high] - ranked[low]))
 
 
 def gather_rows(

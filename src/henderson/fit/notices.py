@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from henderson.covariance import ByUnit, Identity
+from henderson.engine import Engine
 from henderson.fit.optimize import Optimum
 from henderson.fit.solve import Fitted
 from henderson.model import ModelShape, RandomTerm
@@ -27,11 +28,15 @@ ONLY_ROUNDING = 1e6
 STALLED = 1e-4
 #: Terms whose part in a flat direction is above this take part in it.
 INVOLVED = 0.01
+#: Where T is singular, an effect that adds less than this many residual standard deviations counts as zero.
+NEGLIGIBLE = 1e-3
+#: Lengths that differ by less count as equal and the first is taken, so that equal fits are told alike.
+ALIKE = 1e-6
 #: Effects whose part in a combination is below this share of the largest are not spelled out.
 MINOR = 0.1
 
 
-def singular_notices(group: str, names: tuple[str, ...], T: Array, scaled: Array) -> tuple[str, ...]:
+def singular_notices(group: str, names: tuple[str, ...], T: Array, scale: Array) -> tuple[str, ...]:
     """What a singular covariance of one random term means; nothing for a regular one.
 
     Parameters
@@ -40,9 +45,9 @@ def singular_notices(group: str, names: tuple[str, ...], T: Array, scaled: Array
         Grouping factor and effects.
     T : ndarray, (q, q)
         Factor of the relative covariance S = T T', of any structure.
-    scaled : ndarray, (q, q)
-        The same for designs of unit mean square, free of units: this is what decides, so that a predictor
-        in small units is no cause for alarm.
+    scale : ndarray, (q, q)
+        P with Z = Z~ P for orthogonal designs Z~ of unit mean square. P T is free of units: this is what
+        decides, so that a predictor in small units is no cause for alarm.
 
     Returns
     -------
@@ -51,19 +56,18 @@ def singular_notices(group: str, names: tuple[str, ...], T: Array, scaled: Array
 
     Examples
     --------
-    >>> singular_notices("family", ("(Intercept)",), np.zeros((1, 1)), np.zeros((1, 1)))[0][:30]
+    >>> singular_notices("family", ("(Intercept)",), np.zeros((1, 1)), np.eye(1))[0][:30]
     'boundary (singular) fit: the v'
     >>> T = np.array([[2.0, 0.0], [0.5, 0.0]])
-    >>> singular_notices("Subject", ("(Intercept)", "Days"), T, T)[0][25:]  # doctest: +ELLIPSIS
+    >>> singular_notices("Subject", ("(Intercept)", "Days"), T, np.eye(2))[0][25:]  # doctest: +ELLIPSIS
     "(Intercept) and Days by 'Subject' are estimated as perfectly correlated (1): ...
     """
-    lost = dimensions_lost(scaled)
+    lost = dimensions_lost(scale @ T)
     if not lost:
         return ()
-    size = np.sqrt(np.einsum("ij,ij->i", T, T))
-    nothing = size == 0.0
-    if lost == len(names):
-        nothing[:] = True
+    nothing = without_variance(T, scale)
+    # Of the others: a row of zeros is a dimension lost
+    tied = dimensions_lost(scale @ np.where(nothing[:, None], 0.0, T)) - int(nothing.sum())
     zero = [name for name, none in zip(names, nothing, strict=True) if none]
     if nothing.all():
         s = "s" if len(zero) > 1 else ""
@@ -72,20 +76,49 @@ def singular_notices(group: str, names: tuple[str, ...], T: Array, scaled: Array
             "beyond the residual variation these data show no differences between its levels; leave the term "
             "out, or keep it, as all other estimates are the same with and without it"
         )
-    elif lost <= len(zero):
+    elif zero and not tied:
+        s, are, it = ("s", "are", "them") if len(zero) > 1 else ("", "is", "it")
         what = (
-            f"the variance of {_listed(zero)} by '{group}' is estimated as zero: its levels do not differ in "
-            "that; leave it out of the term, or keep it, as all other estimates are the same"
+            f"the variance{s} of {_listed(zero)} by '{group}' {are} estimated as zero: its levels do not "
+            f"differ in that; leave {it} out of the term, or keep {it}, as all other estimates are the same"
         )
     else:
         rest = [name for name in names if name not in zero]
         also = f", and the variance of {_listed(zero)} is estimated as zero" if zero else ""
         what = (
-            f"{_dependence(group, rest, T[~nothing], lost - len(zero))}{also}; predictions can rest on this "
+            f"{_dependence(group, rest, T[~nothing], tied)}{also}; predictions can rest on this "
             "fit, but to interpret the variances simplify the term: leave out an effect, or the correlations "
             "(||)"
         )
     return (f"boundary (singular) fit: {what}",)
+
+
+def scales(engine: Engine) -> tuple[Array, ...]:
+    """P of each term, with Z = Z~ P for orthogonal designs Z~ of unit mean square; (q, q) each."""
+    shape = engine.shape
+    theta = np.ones(shape.n_theta)
+    for term, part in zip(shape.terms, shape.theta_slices(), strict=True):
+        theta[part] = term.covariance.nearest(np.eye(term.q))
+    return engine.scaled_factors(theta)
+
+
+def without_variance(T: Array, scale: Array) -> NDArray[np.bool_]:
+    """Effects that add next to nothing to the others: one after the other, the least first.
+
+    >>> without_variance(np.array([[0.0, 0.0], [3e-9, 0.0], [1e-4, 0.0]]), np.diag([1.0, 1.0, 1e4])).tolist()
+    [True, True, False]
+    """
+    left = list(range(len(T)))
+    if np.linalg.norm(scale @ T, 2) < SINGULAR:
+        left = []
+    while left:
+        alone = 1.0 / np.linalg.norm(np.linalg.pinv(scale[:, left]), axis=1)
+        size = alone * np.linalg.norm(T[left], axis=1)
+        k = int(np.argmin(size))
+        if size[k] >= NEGLIGIBLE:
+            break
+        del left[k]
+    return ~np.isin(np.arange(len(T)), left)
 
 
 def dimensions_lost(scaled: Array) -> int:
@@ -142,7 +175,8 @@ def still_combinations(names: Sequence[str], T: Array, lost: int) -> list[str]:
     basis: list[int] = []
     left = unit.copy()
     for _ in range(len(names) - lost):
-        k = int(np.argmax(np.einsum("ij,ij->i", left, left)))
+        size = np.einsum("ij,ij->i", left, left)
+        k = int(np.flatnonzero(size >= (1.0 - ALIKE) * size.max())[0])
         basis.append(k)
         direction = left[k] / np.linalg.norm(left[k])
         left = left - np.outer(left @ direction, direction)
@@ -157,7 +191,7 @@ def still_combinations(names: Sequence[str], T: Array, lost: int) -> list[str]:
 
 def _combination(names: Sequence[str], part: Array, coefficients: Array) -> str:
     """``a - 4 b``: the effects with most part, in their order; the first of weight counts once."""
-    share = np.abs(part) / np.abs(part).max()
+    share = np.round(np.abs(part) / np.abs(part).max(), 6)
     shown = [int(k) for k in np.sort(np.argsort(-share, kind="stable")[:3]) if share[k] >= MINOR]
     unit = coefficients[next(k for k in shown if share[k] >= 0.5)]
     more = " + ..." if (share >= MINOR).sum() > len(shown) else ""
@@ -214,6 +248,30 @@ def search_notices(optimum: Optimum) -> tuple[str, ...]:
     return ()
 
 
+def residual_notices(fitted: Fitted) -> tuple[str, ...]:
+    """A residual structure that is singular, where the likelihood may have no maximum."""
+    residual = fitted.engine.shape.residual
+    if not isinstance(residual, ByUnit):
+        return ()
+    theta = fitted.theta[fitted.engine.shape.residual_slice]
+    vanished = [residual.positions[k] for k in residual.vanished(theta)]
+    if vanished:
+        return (
+            f"boundary fit: residual='{residual.label}' is left with next to no variance at "
+            f"{_listed(vanished)}, whose records the other terms reproduce; the likelihood may have no "
+            "maximum there: give these positions a variance in common with others, or simplify the random "
+            "terms",
+        )
+    if residual.is_dependent(theta):
+        return (
+            f"boundary fit: the correlations of residual='{residual.label}' ended at a bound, where the "
+            "residuals of a unit determine each other, and the likelihood may have no maximum; a random term "
+            "of the same units may account for the same correlation: leave one of the two out, or choose a "
+            "structure with fewer parameters",
+        )
+    return ()
+
+
 def optimum_notices(fitted: Fitted, texts: Sequence[str]) -> tuple[str, ...]:
     """A search that ended at its limit, or an optimum that is not the only one.
 
@@ -228,7 +286,7 @@ def optimum_notices(fitted: Fitted, texts: Sequence[str]) -> tuple[str, ...]:
     tuple of str
         No notice or one.
     """
-    stopped = search_notices(fitted.optimum)
+    stopped = residual_notices(fitted) or search_notices(fitted.optimum)
     if stopped:
         return stopped
     terms = fitted.engine.shape.terms
@@ -237,13 +295,6 @@ def optimum_notices(fitted: Fitted, texts: Sequence[str]) -> tuple[str, ...]:
         return (
             "boundary fit: the residual variance is estimated as zero, because the relationship of "
             f"'{swallowed[0]}' accounts for all that the fixed effects leave of the response",
-        )
-    residual = fitted.engine.shape.residual
-    if isinstance(residual, ByUnit) and residual.at_bound(fitted.theta[fitted.engine.shape.residual_slice]):
-        return (
-            f"boundary fit: the correlation of residual='{residual.label}' ended at its bound, where the "
-            "residuals of a unit determine each other; a random term of the same units may account for the "
-            "same correlation, so leave one of the two out, or choose a structure with fewer variances",
         )
     flat = _flat(fitted)
     return (_flat_notice(fitted.engine.shape, texts, flat),) if flat else ()
@@ -255,11 +306,7 @@ def _flat(fitted: Fitted) -> list[int]:
     The residual structure, if there is one, counts as one more term. The average information is what decides,
     because it vanishes where V does not change; the Hessian of the search holds secant corrections too.
     """
-    engine, shape = fitted.engine, fitted.engine.shape
-    coordinates = engine.coordinates()
-    x = coordinates.phi(fitted.theta)
-    J = coordinates.jacobian(x)
-    H = J.T @ engine.profiled_hessian(fitted.theta, reml=fitted.reml, kind="average") @ J
+    shape = fitted.engine.shape
     # Along a boundary a search is flat by nature; a notice of its own says so.
     parts = {k: part for k, part in enumerate(shape.theta_slices()) if not dimensions_lost(fitted.factors[k])}
     parts[len(shape.terms)] = shape.residual_slice
@@ -267,6 +314,12 @@ def _flat(fitted: Fitted) -> list[int]:
     index = np.concatenate([np.arange(part.start, part.stop) for part in parts.values()])
     if not index.size:
         return []
+    x, H = fitted.optimum.x, fitted.optimum.average
+    if H is None:
+        coordinates = fitted.engine.coordinates()
+        x = coordinates.phi(fitted.theta)
+        J = coordinates.jacobian(x)
+        H = J.T @ fitted.engine.profiled_hessian(fitted.theta, reml=fitted.reml, kind="average") @ J
     unit = np.maximum(1.0, np.abs(x[index]))
     w, V = np.linalg.eigh(H[np.ix_(index, index)] * np.outer(unit, unit))
     weight = np.abs(V[:, w < FLAT]).max(axis=1, initial=0.0)

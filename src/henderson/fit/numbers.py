@@ -218,7 +218,10 @@ class FitNumbers:
 
     @property
     def devcomp(self) -> dict[str, float]:
-        """lme4's components: ldL2, ldRX2, wrss, ussq, pwrss."""
+        """lme4's components: ldL2, ldRX2, wrss, ussq, pwrss.
+
+        ``ldL2`` is log|L|^2, and log|R| with it where the residuals have a structure.
+        """
         return dict(self._e.pieces)
 
     @property

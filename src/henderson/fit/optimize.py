@@ -81,6 +81,8 @@ class Optimum:
         Evaluations of criterion with gradient, and of the Hessian.
     log : tuple of Step
         Every accepted step.
+    average : ndarray, or None
+        The average Hessian without the secant corrections that `hessian` has; None where that one is exact.
     """
 
     x: Array
@@ -92,6 +94,7 @@ class Optimum:
     evaluations: int
     curvatures: int
     log: tuple[Step, ...]
+    average: Array | None = None
 
 
 class Objective(Protocol):
@@ -125,7 +128,7 @@ def minimise(objective: Objective, start: Array, control: Control) -> Optimum:
     """
     x = np.asarray(start, dtype=np.float64)
     f, g = objective.value_and_gradient(x)
-    H = objective.average_hessian(x)
+    average = H = objective.average_hessian(x)
     correction = np.zeros_like(H)
     exact, smooth = False, True
     evaluations = curvatures = 1
@@ -176,7 +179,7 @@ def minimise(objective: Objective, start: Array, control: Control) -> Optimum:
             if exact:
                 H = objective.exact_hessian(x)
             else:
-                H = objective.average_hessian(x)
+                average = H = objective.average_hessian(x)
                 if decrement < 1.0:
                     correction = _secant(H, correction, step, change)
                     H = H + correction
@@ -189,7 +192,8 @@ def minimise(objective: Objective, start: Array, control: Control) -> Optimum:
         last, _ = _decrement(w, V.T @ g_new)
         if last < decrement:
             x, f, g, decrement = polished, f_new, g_new, last
-    return Optimum(x, f, g, H, decrement, status, evaluations, curvatures, tuple(log))
+    uncorrected = None if exact else average
+    return Optimum(x, f, g, H, decrement, status, evaluations, curvatures, tuple(log), uncorrected)
 
 
 def _secant(H: Array, correction: Array, step: Array, change: Array) -> Array:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -121,8 +121,11 @@ class VarCorr:
         return "\n".join(format_varcorr([*(t.view() for t in self.terms), self.residual_view()]))
 
     def residual_view(self) -> VarCorrTerm:
-        """The residuals for printing."""
-        return plain_residual(self.sigma**2, self.sigma) if self.residual is None else self.residual.view()
+        """The residuals for printing; a variance of all positions stands without the name of one."""
+        if self.residual is None:
+            return plain_residual(self.sigma**2, self.sigma)
+        view = self.residual.view()
+        return replace(view, names=("",)) if self.residual.n_variances == 1 else view
 
     @cached_property
     def table(self) -> pd.DataFrame:

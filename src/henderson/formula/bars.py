@@ -118,7 +118,7 @@ def parse_formula(text: str, columns: Sequence[str] | None = None) -> ParsedForm
     >>> [b.text for b in parse_formula("y ~ x + (x || g/h)").bars]
     ['(1 | h:g)', '(1 | g)', '(0 + x | h:g)', '(0 + x | g)']
     """
-    if columns is None or Name(".") not in walk(parse(text)):
+    if columns is None or "." not in text or Name(".") not in walk(parse(text)):
         return _without_columns(text)
     try:
         return _parsed(parse(text), text, columns)

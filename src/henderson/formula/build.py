@@ -83,7 +83,7 @@ def build_design(
     """
     if not isinstance(formula, str):
         raise DataError(
-            f"the formula is a {type(formula).__name__}, and a string is needed: 'y ~ x + (1 | g)'"
+            f"the formula is of type {type(formula).__name__}, and a string is needed: 'y ~ x + (1 | g)'"
         )
     table = open_table(data)
     parsed = parse_formula(formula, table.names)
@@ -135,7 +135,7 @@ def build_design(
 
 def _residual(text: str) -> Residual:
     if not isinstance(text, str):
-        raise DataError(f"residual is a {type(text).__name__}, and a string is needed: {FORMS}")
+        raise DataError(f"residual is of type {type(text).__name__}, and a string is needed: {FORMS}")
     return parse_residual(text)
 
 

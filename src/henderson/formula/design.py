@@ -40,7 +40,11 @@ class Structure:
 
     def around(self, effects: str, group: str) -> str:
         """A random term as lme4 writes it: plain parentheses for "us", ``hom`` only where unusual."""
-        return f"{'' if self.kind == 'us' else self.kind}({effects} | {group}{self._option(', ')})"
+        return self.written(f"{effects} | {group}").removeprefix("us")
+
+    def written(self, inside: str) -> str:
+        """The tag with what stands in its parentheses."""
+        return f"{self.kind}({inside}{self._option(', ')})"
 
     def __str__(self) -> str:
         option = self._option("")
@@ -116,7 +120,7 @@ class ResidualDesign:
     def text(self) -> str:
         """As a user would write it: ``"diag(sex)"``, ``"us(trait | iid)"``."""
         inside = self.position_group if self.group is None else f"{self.position_group} | {self.group}"
-        return f"{self.structure.kind}({inside})"
+        return self.structure.written(inside)
 
 
 @dataclass(frozen=True, slots=True)

@@ -171,7 +171,7 @@ def _check_width(terms: TermSet, frame: ModelFrame, where: str) -> None:
         columns = [frame.column(terms.variables[v]) for v in term]
         levels = [len(c.levels) if isinstance(c, FactorColumn) else 1 for c in columns]
         gigabytes = 8e-9 * len(frame.rows) * math.prod(levels)
-        k = int(np.argmax(levels))
+        k = levels.index(max(levels))
         if levels[k] <= MANY_LEVELS or (gigabytes <= LARGEST_GB and levels[k] < len(frame.rows)):
             continue
         name, node = terms.names[term[k]], terms.variables[term[k]]

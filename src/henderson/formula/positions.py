@@ -33,7 +33,7 @@ def check_steps(bar: Bar, effects: Matrix) -> None:
 
 
 def spacing_notices(text: str, factor: str, levels: Sequence[str]) -> tuple[str, ...]:
-    """What to say about an `ar1` along levels that are numbers, but not at equal steps up or down.
+    """What to say about an `ar1` along levels that are numbers, but out of order or not at equal steps.
 
     Examples
     --------
@@ -41,6 +41,8 @@ def spacing_notices(text: str, factor: str, levels: Sequence[str]) -> tuple[str,
     ()
     >>> print(*spacing_notices("ar1(day | g)", "day", ("1", "2", "4")))
     ar1(day | g): the levels of day, in the order 1, 2, 4, are equally spaced in the model but not as numbers
+    >>> spacing_notices("ar1(day | g)", "day", ("1", "10", "2"))[0][:57]
+    'ar1(day | g): the levels of day are numbers out of order,'
     """
     try:
         steps = np.diff([float(level) for level in levels])
@@ -49,6 +51,11 @@ def spacing_notices(text: str, factor: str, levels: Sequence[str]) -> tuple[str,
     if np.allclose(steps, steps[:1], rtol=1e-6, atol=0.0):
         return ()
     shown = ", ".join(levels[:8]) + (", ..." if len(levels) > 8 else "")
+    if (steps > 0.0).any() and (steps < 0.0).any():
+        return (
+            f"{text}: the levels of {factor} are numbers out of order, and neighbours in the model are those "
+            f"of this order: {shown}; make the column numeric, or a categorical with its levels in order",
+        )
     return (
         f"{text}: the levels of {factor}, in the order {shown}, are equally spaced in the model "
         "but not as numbers",

@@ -15,7 +15,6 @@ from henderson.formula.modelframe import ModelFrame
 from henderson.formula.positions import spacing_notices
 from henderson.formula.syntax import Binary, Call, Node, Number, formula_error, parse
 from henderson.formula.tags import KINDS, read_tag
-from henderson.io.frame import closest
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +73,7 @@ def parse_residual(text: str) -> Residual:
     if not isinstance(call, Call):
         raise formula_error(f"a residual structure is written {FORMS}", text, call.span)
     if call.function not in KINDS:
-        message = f"{call.function}() is no residual structure{closest(call.function, KINDS)}"
+        message = f"{call.function}() is no residual structure; there are us(), diag(), cs() and ar1()"
         raise formula_error(message, text, call.span)
     structure, inner = read_tag(call, text)
     kind = structure.kind

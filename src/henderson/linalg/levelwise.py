@@ -35,7 +35,7 @@ def cholesky(A: Array) -> Array:
 
 
 def solve_lower(L: Array, B: Array) -> Array:
-    """Solve L X = B for each level; L (q, q, l), B (q, m, l).
+    """Solve L X = B for each level; L (q, q, l), B (q, m, l) or (q, m, 1).
 
     Examples
     --------
@@ -43,7 +43,7 @@ def solve_lower(L: Array, B: Array) -> Array:
     >>> solve_lower(L, np.array([[2.0], [5.0]])[:, :, None])[:, 0, 0]
     array([1., 2.])
     """
-    X = np.empty(np.broadcast_shapes(B.shape, (*B.shape[:2], L.shape[2])), dtype=np.result_type(L, B))
+    X = np.empty((*B.shape[:2], L.shape[2]), dtype=np.result_type(L, B))
     for i in range(L.shape[0]):
         rest = B[i] if i == 0 else B[i] - np.einsum("kl,kml->ml", L[i, :i], X[:i])
         X[i] = rest / L[i, i]

@@ -102,7 +102,7 @@ class Chart:
         return H
 
     def _along_residual(self, slopes: Slopes, E: Array) -> Array:
-        """Slopes along moves E (k, t, t) of R_0, (k, 3); through those in all its elements if that is less."""
+        """Slopes along moves E (k, t, t) of R_0, (k, 3); through all its elements if these are fewer."""
         t = E.shape[-1]
         if len(E) <= t * (t + 1) // 2:
             return np.array([slopes.along(d) for d in self._residual_directions(E)])

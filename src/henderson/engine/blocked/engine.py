@@ -126,7 +126,7 @@ class BlockedEngine(MomentEngine):
         Q = self._fixed.columns[:, :-1]
         fixed = with_response(Q, self._fixed.R, y if root is None else y * root)
         engine = self._derived(replace(self.model, y=y), self._designs, fixed)
-        engine._equations = self._equations
+        engine._equations, engine._coordinates = self._equations, self._coordinates
         return engine
 
     def with_fixed(self, X: Array) -> BlockedEngine:

@@ -81,6 +81,7 @@ class MomentEngine:
         self._logdet_basis = 2.0 * float(np.log(np.abs(np.diag(basis.R))).sum())
         self._last: State | None = None
         self._equations: MomentEquations | None = None
+        self._coordinates: Coordinates | None = None
 
     @property
     def shape(self) -> ModelShape:
@@ -107,6 +108,11 @@ class MomentEngine:
 
     def coordinates(self) -> Coordinates:
         """Free coordinates phi of theta, without the units of Z."""
+        if self._coordinates is None:
+            self._coordinates = self._free_coordinates()
+        return self._coordinates
+
+    def _free_coordinates(self) -> Coordinates:
         parts = [
             t.covariance.coordinates(P) for t, P in zip(self._shape.terms, self._basis.scales, strict=True)
         ]

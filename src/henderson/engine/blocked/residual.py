@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -67,13 +68,12 @@ class UnitBlocks:
         """Records of each part: one row, or two whose sum is meant."""
         out: list[tuple[Index, Index | None]] = []
         for pattern in self.patterns:
-            columns = pattern.rows.T
-            out += [(rows, None) for rows in columns]
-            out += [(columns[a], columns[b]) for a, b in zip(*np.triu_indices(len(columns), 1), strict=True)]
+            out += [(rows, None) for rows in pattern.rows.T]
+            out += combinations(pattern.rows.T, 2)
         return tuple(out)
 
     def inverses(self, R0: NDArray[Any]) -> Inverses:
-        """R_0[positions, positions]^-1 of each pattern; NaN where that is singular, as no search should be."""
+        """R_0[positions, positions]^-1 of each pattern; NaN where that is singular."""
         if self.independent:
             return (1.0 / R0,)
         try:
@@ -83,6 +83,8 @@ class UnitBlocks:
 
     def coefficients(self, inverses: Inverses) -> NDArray[Any]:
         """How much of each part makes R^-1."""
+        if self.independent:
+            return np.asarray(inverses[0][0])
         out: list[NDArray[Any]] = []
         for A in inverses:
             out += [2.0 * np.diag(A) - A.sum(axis=1), A[np.triu_indices(len(A), 1)]]

@@ -57,8 +57,8 @@ def refuse(model: MixedModel) -> None:
         )
     if not isinstance(model.residual, Homogeneous):
         raise ModelNotSupportedError(
-            f"residual='{model.residual.label}' beside the relationship matrix of '{term.label}' is not supported "
-            "yet: leave one of the two out"
+            f"residual='{model.residual.label}' beside the relationship matrix of '{term.label}' is not "
+            "supported yet: leave one of the two out"
         )
 
 
