@@ -146,8 +146,8 @@ def _checked_start(engine: Engine, start: Array) -> Array:
         R0 = residual.matrix(start[engine.shape.residual_slice])
         if np.linalg.eigvalsh(R0)[0] <= 0.0:
             raise DataError(
-                f"start gives residual='{residual.label}' a singular covariance: no standard deviation may be "
-                "zero, and no correlation at its bound"
+                f"start gives residual='{residual.label}' a singular covariance: no standard deviation may "
+                "be zero, and no correlation at its bound"
             )
     return start
 
