@@ -136,7 +136,8 @@ def solve(
 def _checked_start(engine: Engine, start: Array) -> Array:
     n_theta = engine.shape.n_theta
     if start.shape != (n_theta,):
-        raise DataError(f"start must hold {n_theta} numbers, one per theta; it has shape {start.shape}")
+        s = "" if n_theta == 1 else "s"
+        raise DataError(f"start must hold {n_theta} number{s}, one per theta; it has shape {start.shape}")
     with np.errstate(over="ignore", invalid="ignore"):
         usable = np.isfinite((start**4).sum())
     if not usable:
