@@ -79,7 +79,7 @@ def test_singular_fit_says_which_term_and_what_it_means(data):
         ({"start": "a"}, "start must be numbers"),
         ({"start": [np.nan]}, "finite numbers"),
         ({"start": [1e300]}, "usable size"),
-        ({"start": [1.0, 2.0]}, "1 numbers"),
+        ({"start": [1.0, 2.0]}, "1 number,"),
         ({"start": {"fixef": [1.0]}}, "start has 'fixef', and 'theta'"),
         ({"start": {}}, "start has nothing, and 'theta'"),
         ({"control": {"tolerance": 1e-3}}, "hd.Control"),
