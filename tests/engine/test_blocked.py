@@ -60,6 +60,18 @@ class TestCompiledKernels(EngineContract):
         return BlockedEngine(model)
 
 
+class TestCompiledStructures(TestCompiledKernels):
+    """Residuals by unit, whose moments carry the derivatives, through the compiled kernels."""
+
+    models = (4, 7, 12)
+
+    def model(self, seed):
+        return structured_model(seed)
+
+    def test_every_model_here_has_a_core(self):
+        assert all(plan.make_plan(structured_model(seed).terms).n_core > 0 for seed in self.models)
+
+
 def places_of(rng, levels, n_core, q):
     rows = [np.sort(rng.choice(n_core, size=rng.integers(0, n_core), replace=False)) for _ in range(levels)]
     indptr = np.cumsum([0, *(r.size for r in rows)]).astype(np.intp)

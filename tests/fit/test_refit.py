@@ -43,7 +43,7 @@ def test_like_fresh_fits(data, arguments):
     fit = hd.lmer(FORMULA, data, **arguments)
     Y = responses(data, 12)
     found = fit.refits(Y)
-    assert np.isin(found.status, ["converged", "at rounding level"]).all()
+    assert (found.status == "converged").all()
     for j in range(12):
         fresh = hd.lmer(FORMULA, data.assign(Reaction=Y[:, j]), **arguments)
         again = fit.refit(Y[:, j])
