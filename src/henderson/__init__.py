@@ -12,15 +12,16 @@ if TYPE_CHECKING:
     from henderson.association.rules import ScanRules
     from henderson.association.scan import scan
     from henderson.covariance import RelationshipMatrix
-    from henderson.fit import Control, Heritability, LmerResult
-    from henderson.fit.lmer import lmer
+    from henderson.fit import Control, Heritability
     from henderson.fit.refit import Refits
-    from henderson.fit.saved import load
     from henderson.genotype import ArraySource, Samples, genotype_coding, standardise
     from henderson.io.examples import example_data
     from henderson.io.phenotypes import read_phenotypes
     from henderson.io.plink1 import open_plink1
     from henderson.io.relationship_files import read_grm, write_grm
+    from henderson.lmm import LmerResult
+    from henderson.lmm.lmer import lmer
+    from henderson.lmm.load import load
 
 __version__ = "0.1.0.dev0"
 
@@ -58,7 +59,7 @@ _HOME = {
     "ArraySource": "henderson.genotype",
     "Control": "henderson.fit",
     "Heritability": "henderson.fit",
-    "LmerResult": "henderson.fit",
+    "LmerResult": "henderson.lmm",
     "Refits": "henderson.fit.refit",
     "RelationshipMatrix": "henderson.covariance",
     "Samples": "henderson.genotype",
@@ -67,9 +68,9 @@ _HOME = {
     "example_data": "henderson.io.examples",
     "genotype_coding": "henderson.genotype",
     "grm": "henderson.association.grm",
-    "lmer": "henderson.fit",
+    "lmer": "henderson.lmm",
     "lmer_variants": "henderson.association",
-    "load": "henderson.fit.saved",
+    "load": "henderson.lmm.load",
     "open_plink1": "henderson.io.plink1",
     "read_grm": "henderson.io.relationship_files",
     "read_phenotypes": "henderson.io.phenotypes",

@@ -14,7 +14,12 @@ from threadpoolctl import threadpool_limits
 import henderson as hd
 from henderson.errors import DataError, HendersonError, ModelNotSupportedError
 from henderson.fit import streamed
-from henderson.fit.streamed import fit_streamed
+from henderson.fit.streamed import fit_streamed as fit_numbers
+from henderson.lmm.result import result_of
+
+
+def fit_streamed(*call, **arguments):
+    return result_of(fit_numbers(*call, **arguments))
 
 
 @pytest.fixture(autouse=True)

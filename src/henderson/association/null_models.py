@@ -14,14 +14,14 @@ from henderson.association.grm import grm
 from henderson.association.rules import ScanRules
 from henderson.covariance import RelationshipMatrix
 from henderson.errors import DataError, FormulaError, HendersonError, ModelNotSupportedError
-from henderson.fit import LmerResult
-from henderson.fit.lmer import fit_design
+from henderson.fit.fitting import fit_design
 from henderson.formula import Design, build_design, has_random_terms, names_in
 from henderson.genotype import GenotypeSource, Samples
 from henderson.genotype.blocks import variant_filter
 from henderson.io.alignment import align
 from henderson.io.frame import closest
 from henderson.io.phenotypes import PhenotypeTable, phenotypes_of
+from henderson.lmm.result import LmerResult, result_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -175,7 +175,7 @@ class Traits:
                 like = next((fit.engine for fit in fits.values()), None)
                 design = self._designs[formula]
                 try:
-                    fit = fit_design(design, self._frame, relationship=relationship, like=like)
+                    fit = result_of(fit_design(design, self._frame, relationship=relationship, like=like))
                     self._check_room(fit)
                     fits[formula] = fit
                 except HendersonError as problem:

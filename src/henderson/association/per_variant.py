@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from henderson.errors import DataError, HendersonError
-from henderson.fit import LmerResult, fit_formula
+from henderson.fit.fitted_model import FittedModel
+from henderson.fit.fitting import fit_formula
 from henderson.formula import build_design
 from henderson.io.columns import FactorColumn
 from henderson.io.frame import Table, closest, open_table
@@ -135,7 +136,7 @@ def _row(formula: str, data: Any, variant: str, reml: bool) -> dict[str, Any]:
     }
 
 
-def _variances(fit: LmerResult) -> dict[str, float]:
+def _variances(fit: FittedModel) -> dict[str, float]:
     """The variance of each random effect and of the residual, and the groups' part of the whole."""
     named = [
         (
@@ -150,7 +151,7 @@ def _variances(fit: LmerResult) -> dict[str, float]:
     return {**dict(named), "residual_variance": fit.sigma**2, "proportion": fit.icc}
 
 
-def _least_squares(fit: LmerResult, coefficient: str) -> tuple[float, float]:
+def _least_squares(fit: FittedModel, coefficient: str) -> tuple[float, float]:
     """One fixed effect and its standard error by plain least squares: all random variances zero."""
     at_zero = fit.engine.solution(np.zeros_like(fit.theta), reml=True)
     j = fit.fixef.index.get_loc(coefficient)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from henderson.fit import LmerResult
 from henderson.linalg.inflation import lambda_gc
+from henderson.lmm import LmerResult
 
 if TYPE_CHECKING:
     import pandas as pd

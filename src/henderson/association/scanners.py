@@ -15,10 +15,10 @@ from henderson.engine.ratio.rotation import GroupRotation, Rotation, SpectralRot
 from henderson.engine.ratio.variants import AT_LOWER, AT_UPPER, AT_ZERO, INTERIOR, RatioOptima, VariantModel
 from henderson.engine.spectral import SpectralEngine
 from henderson.errors import HendersonError
-from henderson.fit import LmerResult
 from henderson.fit.notices import SINGULAR
 from henderson.fit.solve import Fitted, solve
 from henderson.linalg.tails import neg_log10_chi2, neg_log10_f1
+from henderson.lmm import LmerResult
 from henderson.model import RandomTerm
 
 Array = NDArray[np.float64]

@@ -12,7 +12,8 @@ from henderson.linalg.inflation import lambda_gc
 if TYPE_CHECKING:
     import pandas as pd
 
-    from henderson.fit import Heritability, LmerResult
+    from henderson.fit import Heritability
+    from henderson.lmm import LmerResult
 
 GENOME_WIDE = 5e-8
 #: What a summary needs of a scan's table.

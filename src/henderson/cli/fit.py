@@ -10,7 +10,7 @@ from henderson.io.whole_files import whole_files
 if TYPE_CHECKING:
     import pandas as pd
 
-    from henderson.fit import LmerResult
+    from henderson.lmm import LmerResult
 
 
 _ON_LABELS = {"==", "!=", "%in%"}
@@ -34,8 +34,8 @@ def fit_table(
     """
     if out is not None:
         check_folder(out)
-    from henderson.fit import lmer
     from henderson.io.tables import read_table
+    from henderson.lmm import lmer
 
     numbers = filter(None, (by_column["weights"], by_column["offset"]))
     data = read_table(table, numbers={*_numbers(formula, by_column["subset"]), *numbers})

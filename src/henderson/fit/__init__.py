@@ -1,8 +1,7 @@
-"""Model, engine and optimiser to a result."""
+"""Model, engine and optimiser to the numbers of a fit."""
 
+from henderson.fit.fitted_model import FittedModel
 from henderson.fit.heritability import Heritability
-from henderson.fit.lmer import fit_formula, lmer
 from henderson.fit.optimize import Control
-from henderson.fit.result import LmerResult
 
-__all__ = ["Control", "Heritability", "LmerResult", "fit_formula", "lmer"]
+__all__ = ["Control", "FittedModel", "Heritability"]

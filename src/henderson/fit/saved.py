@@ -23,8 +23,8 @@ from henderson.errors import DataError, HendersonError
 from henderson.fit.call import Call
 from henderson.fit.encoding import Decoder, Encoder
 from henderson.fit.estimates import Estimates, ResidualEstimate, RowValues, TermModes
+from henderson.fit.fitted_model import FittedModel
 from henderson.fit.optimize import Control, Optimum, Step
-from henderson.fit.result import LmerResult
 from henderson.formula import ModelSpec, bars, design, syntax
 from henderson.formula.groups import Grouping
 from henderson.formula.matrix import Matrix, Variable
@@ -87,47 +87,14 @@ def save(path: str | os.PathLike[str], estimates: Estimates, call: Call | None) 
 
 def load(
     path: str | os.PathLike[str], data: Any = None, *, relationship: Mapping[str, Any] | None = None
-) -> LmerResult:
-    """Read a fit that `LmerResult.save` wrote.
-
-    Without `data` it answers all that estimates and fitted values can: summaries, effects, `predict` for new
-    rows. With the data of the fit its engine is built again, and `update`, `refit` and `heritability` work.
-
-    Parameters
-    ----------
-    path : str or Path
-    data : table, optional
-        The data that were fitted; refused if the criterion at the stored estimates differs with them.
-    relationship : dict, optional
-        With `data`, the relationship matrices of the fit, which the file leaves out.
-
-    Returns
-    -------
-    LmerResult
-
-    Raises
-    ------
-    DataError
-        If the file is not a saved fit, is damaged or from a newer version, or `data` are not its data.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> import henderson as hd
-    >>> fit = hd.lmer("Reaction ~ Days + (Days | Subject)", hd.example_data("sleepstudy"))
-    >>> path = Path(tempfile.mkdtemp()) / "sleep.fit"
-    >>> fit.save(path)
-    >>> hd.load(path)
-    <LmerResult 'Reaction ~ Days + (Days | Subject)' by REML: 180 rows; Subject 18>
-    >>> hd.load(path, hd.example_data("sleepstudy")).update(REML=False)
-    <LmerResult 'Reaction ~ Days + (Days | Subject)' by ML: 180 rows; Subject 18>
-    """
+) -> FittedModel:
+    """Read a fit; see `henderson.load`."""
     estimates, call = _read(Path(path))
     if data is not None:
         return _with_data(estimates, call, data, relationship)
     if relationship is not None:
         raise DataError("relationship= goes with the data: hd.load(path, data, relationship=...)")
-    return LmerResult(estimates, call, None)
+    return FittedModel(estimates, call, None)
 
 
 def _place(k: int) -> str:
@@ -229,9 +196,9 @@ def _misshapen(e: Estimates) -> str | None:
 
 def _with_data(
     estimates: Estimates, call: Call | None, data: Any, relationship: Mapping[str, Any] | None
-) -> LmerResult:
+) -> FittedModel:
     """The fit with the engine of its data, once it is sure that they are its data."""
-    from henderson.fit.lmer import fit_formula
+    from henderson.fit.fitting import fit_formula
 
     if call is None:
         raise DataError("this fit was not made by lmer(), and cannot be put together with data")
@@ -259,4 +226,4 @@ def _with_data(
             f"{stored_value:.10g} and is {value:.10g} with them"
         )
     fitted = replace(source.fitted, theta=estimates.theta, criterion=criterion, optimum=estimates.optimum)
-    return LmerResult(estimates, call, replace(source, fitted=fitted))
+    return FittedModel(estimates, call, replace(source, fitted=fitted))

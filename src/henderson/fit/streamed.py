@@ -15,10 +15,10 @@ from henderson.engine.blocked.streamed_sums import FixedPart, Preliminary, Rando
 from henderson.errors import DataError, ModelNotSupportedError
 from henderson.fit.call import Call
 from henderson.fit.estimates import Estimates, gather
+from henderson.fit.fitted_model import FittedModel
 from henderson.fit.notices import optimum_notices
 from henderson.fit.optimize import Control
 from henderson.fit.rank import check_rank, check_residual, rank_notice
-from henderson.fit.result import LmerResult
 from henderson.fit.solve import Fitted, solve
 from henderson.fit.source import Source
 from henderson.fit.structures import covariance_of
@@ -48,7 +48,7 @@ def fit_streamed(
     contrasts: Mapping[str, Any] | None = None,
     relationship: Mapping[str, Any] | None = None,
     residual: str | None = None,
-) -> LmerResult:
+) -> FittedModel:
     """Fit a linear mixed model to Parquet files, in memory that does not depend on the number of rows.
 
     The estimates are those of `lmer` on the same rows in memory. What is kept grows with the number of levels
@@ -68,7 +68,7 @@ def fit_streamed(
 
     Returns
     -------
-    LmerResult
+    FittedModel
         Without values by row: fitted values come from ``predict(chunk)``.
 
     Raises
@@ -119,7 +119,7 @@ def fit_streamed(
     arguments = {"REML": None if REML else False, "start": start, "control": control, "contrasts": contrasts}
     arguments |= columns
     call = Call(formula, {name: value for name, value in arguments.items() if value is not None})
-    return LmerResult(estimates, call, Source(fitted, None, source))
+    return FittedModel(estimates, call, Source(fitted, None, source))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -14,10 +14,10 @@ from henderson.io.frame import to_pandas
 if TYPE_CHECKING:
     import pandas as pd
 
-    from henderson.fit.result import LmerResult
+    from henderson.fit.fitted_model import FittedModel
 
 
-def summary_view(fit: LmerResult, estimates: Estimates) -> SummaryView:
+def summary_view(fit: FittedModel, estimates: Estimates) -> SummaryView:
     """What the printed summary shows."""
     sd = estimates.se
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -62,7 +62,7 @@ def tidy(estimates: Estimates, varcorr: VarCorr) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["effect", "group", "term", "estimate", "std_error", "statistic"])
 
 
-def glance(fit: LmerResult) -> pd.DataFrame:
+def glance(fit: FittedModel) -> pd.DataFrame:
     """One row about the fit as a whole."""
     import pandas as pd
 

@@ -28,10 +28,7 @@ from henderson.formula.terms import expand_terms
 from henderson.io.frame import closest
 
 if TYPE_CHECKING:
-    from henderson.fit.call import Call as FitCall
-    from henderson.fit.estimates import Estimates
-    from henderson.fit.result import LmerResult
-    from henderson.fit.source import Source
+    from henderson.fit.fitted_model import FittedModel
 
 DOT = Name(".")
 
@@ -140,51 +137,53 @@ def _atomic(node: Node, written: dict[str, str]) -> Node:
 
 
 def fit_again(
-    call: FitCall | None, source: Source | None, formula: str | None, data: Any, changes: Mapping[str, Any]
-) -> LmerResult:
-    """Repeat a call with changes."""
-    from henderson.fit.lmer import lmer
+    fit: FittedModel, formula: str | None = None, data: Any = None, changes: Mapping[str, Any] | None = None
+) -> FittedModel:
+    """Repeat the call of a fit with changes."""
+    from henderson.fit.fitting import fit_formula
 
+    call, changes = fit.call, changes or {}
     if call is None:
         raise HendersonError("this fit was not made by lmer(), and has no call to repeat with changes")
-    known = list(inspect.signature(lmer).parameters)[2:]
+    known = list(inspect.signature(fit_formula).parameters)[2:]
     for name in changes:
         if name not in known:
             raise DataError(f"lmer has no argument {name!r}{closest(name, known)}")
     if data is None:
-        if source is None:
+        if not fit.has_source:
             raise HendersonError(
                 "this result was read back from a pickle or file, which leaves out the data: "
                 "give update(data=...)"
             )
-        if source.data is None:
+        if fit.source.data is None:
             raise HendersonError(
                 "the response of this fit was given to refit(), and is in no table: give update(data=...)"
             )
-        data = source.data
+        data = fit.source.data
     written = call.formula
     if formula is not None:
         # What a dot of the old formula stands for is settled first, so that the new one can take it out
         written = updated_formula(without_dots(written, column_names(data)), formula)
     changed = call.changed(written, changes)
     changed.check_complete()
-    return lmer(changed.formula, data, **changed.arguments)
+    return fit_formula(changed.formula, data, **changed.arguments)
 
 
-def fit_response(call: FitCall | None, source: Source, estimates: Estimates, y: ArrayLike) -> LmerResult:
+def fit_response(fit: FittedModel, y: ArrayLike) -> FittedModel:
     """Fit the model of a result to another response."""
-    from henderson.fit.lmer import fit_design
+    from henderson.fit.fitting import fit_design
 
+    source = fit.source
     y = source.responses(y)
     if y.ndim != 1:
         raise DataError(f"refit takes one response; for the columns of an array {y.shape} there is refits")
-    rows = estimates.by_row("fitted values")
+    rows = fit.estimates.by_row("fitted values")
     return fit_design(
         replace(source.with_rows(), y=y),
         None,
-        call=call,
-        REML=estimates.reml,
-        control=None if call is None else call.arguments.get("control"),
+        call=fit.call,
+        REML=fit.reml,
+        control=fit.control,
         pad=rows.padded is not None,
         like=source.fitted.engine,
     )

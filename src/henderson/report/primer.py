@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from henderson.association import lmer_variants
-from henderson.fit import lmer
 from henderson.genotype import genotype_coding, standardise
 from henderson.io.examples import example_data
+from henderson.lmm import lmer
 from henderson.report.cohort import LINKED, CohortScan, demo_cohort, scan_cohort
 
 if TYPE_CHECKING:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -10,22 +11,20 @@ from numpy.typing import ArrayLike, NDArray
 
 from henderson.errors import HendersonError
 from henderson.fit import components, tables
-from henderson.fit.call import Call
-from henderson.fit.estimates import Estimates
+from henderson.fit.fitted_model import FittedModel
 from henderson.fit.heritability import Heritability, heritability
-from henderson.fit.numbers import FitNumbers
-from henderson.fit.predict import NewLevels, RandomChoice, predict_rows, predict_used
 from henderson.fit.refit import Refits, refit_all
-from henderson.fit.source import Source
 from henderson.fit.summary import format_summary
+from henderson.prediction.predict import NewLevels, RandomChoice, predict_rows, predict_used
 
 if TYPE_CHECKING:
     import pandas as pd
 
 Array = NDArray[np.float64]
+logger = logging.getLogger("henderson")
 
 
-class LmerResult(FitNumbers):
+class LmerResult(FittedModel):
     """A fitted linear mixed model. Made by `lmer`; the names are lme4's.
 
     ``print(fit)`` shows the summary. Numbers come as pandas objects with names. A file (`save`) and a pickle
@@ -46,20 +45,6 @@ class LmerResult(FitNumbers):
     >>> fit.tidy()["term"].tolist()[2:]
     ['sd__(Intercept)', 'sd__Days', 'cor__(Intercept).Days', 'sd__Observation']
     """
-
-    def __init__(self, estimates: Estimates, call: Call | None, source: Source | None) -> None:
-        super().__init__(estimates)
-        self._call = call
-        self._source = source
-
-    def __getstate__(self) -> dict[str, Any]:
-        call = None if self._call is None else self._call.without("relationship")
-        return {"_e": self._e, "_call": call, "_source": None}
-
-    def __repr__(self) -> str:
-        kind = "REML" if self._e.reml else "ML"
-        groups = ", ".join(f"{g} {n}" for g, n in self.ngroups.items())
-        return f"<LmerResult {self._e.formula!r} by {kind}: {self.nobs} rows; {groups}>"
 
     def __str__(self) -> str:
         return self.summary()
@@ -150,16 +135,6 @@ class LmerResult(FitNumbers):
 
     # -- the model and its data ------------------------------------------------------------------------
 
-    @property
-    def call(self) -> Call | None:
-        """The call of `lmer` that made this fit; None for a fit that another function made."""
-        return self._call
-
-    @property
-    def engine(self) -> Any:
-        """The engine at the data of this fit; a result read back from a pickle or file has none."""
-        return self.source.fitted.engine
-
     def get_me(self, name: str) -> Any:
         """One part of the model by the name that lme4's ``getME`` has for it.
 
@@ -195,22 +170,6 @@ class LmerResult(FitNumbers):
         """The fixed-effects design X of the rows used, indexed by their positions in the table."""
         return components.design_matrix(self._e, self.source)
 
-    @property
-    def source(self) -> Source:
-        """The engine and the data of this fit.
-
-        Raises
-        ------
-        HendersonError
-            If the result was read back from a pickle or file.
-        """
-        if self._source is None:
-            raise HendersonError(
-                "this result was read back from a pickle or file, which leaves out the data: "
-                "hd.load(path, data) brings a saved fit and its data together again"
-            )
-        return self._source
-
     # -- the model again -------------------------------------------------------------------------------
 
     def update(self, formula: str | None = None, data: Any = None, **changes: Any) -> LmerResult:
@@ -244,7 +203,7 @@ class LmerResult(FitNumbers):
         """
         from henderson.fit.update import fit_again
 
-        return fit_again(self._call, self._source, formula, data, changes)
+        return spoken(fit_again(self, formula, data, changes))
 
     def refit(self, y: ArrayLike) -> LmerResult:
         """Fit the same model to another response.
@@ -266,7 +225,7 @@ class LmerResult(FitNumbers):
         """
         from henderson.fit.update import fit_response
 
-        return fit_response(self._call, self.source, self._e, y)
+        return result_of(fit_response(self, y))
 
     def refits(self, Y: ArrayLike) -> Refits:
         """Fit the same model to many responses, and keep the main numbers of each.
@@ -288,14 +247,12 @@ class LmerResult(FitNumbers):
         >>> fit.refits(fit.fitted[:, None] + rng.normal(0.0, fit.sigma, (180, 3)))
         <Refits of 3 responses: 3 converged; 0 singular>
         """
-        source = self.source
-        control = None if self._call is None else self._call.arguments.get("control")
         return refit_all(
-            source,
-            source.responses(Y),
+            self.source,
+            self.source.responses(Y),
             x_names=self._e.x_names,
             theta_names=self.theta_names,
-            control=control,
+            control=self.control,
         )
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -312,3 +269,15 @@ class LmerResult(FitNumbers):
         from henderson.fit.saved import save
 
         save(path, self._e, self._call)
+
+
+def result_of(fit: FittedModel) -> LmerResult:
+    """The result that answers questions about a fit."""
+    return LmerResult(fit._e, fit._call, fit._source)
+
+
+def spoken(fit: FittedModel) -> LmerResult:
+    """The same, once the notices of the fit have been given as warnings."""
+    for notice in fit.notices:
+        logger.warning(notice)
+    return result_of(fit)

@@ -1,8 +1,7 @@
-"""`lmer`: formula and table to a fitted linear mixed model."""
+"""Formula and table to a fitted linear mixed model, without a word."""
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -15,11 +14,11 @@ from henderson.errors import DataError
 from henderson.fit.call import Call
 from henderson.fit.estimates import gather_rows
 from henderson.fit.files import is_streamed
+from henderson.fit.fitted_model import FittedModel
 from henderson.fit.notices import optimum_notices
 from henderson.fit.optimize import Control
 from henderson.fit.rank import check_rank, check_residual, rank_notice
 from henderson.fit.relationships import as_mapping, check_groups, check_told_apart, match_relationship
-from henderson.fit.result import LmerResult
 from henderson.fit.solve import Fitted, choose_engine, solve
 from henderson.fit.source import Source
 from henderson.fit.structures import covariance_of, residual_of
@@ -28,10 +27,8 @@ from henderson.formula.bars import parse_formula
 from henderson.linalg.pivoting import independent_columns, triangular_factor
 from henderson.model import MixedModel, RandomTerm
 
-logger = logging.getLogger("henderson")
 
-
-def lmer(
+def fit_formula(
     formula: str,
     data: Any,
     *,
@@ -45,123 +42,36 @@ def lmer(
     residual: str | None = None,
     start: ArrayLike | Mapping[str, ArrayLike] | None = None,
     control: Control | None = None,
-) -> LmerResult:
-    """Fit a linear mixed model, with the meaning and the numbers of R's `lme4::lmer`.
-
-    The (restricted) likelihood of y = X beta + Z b + e, b ~ N(0, sigma^2 T T'), e ~ N(0, sigma^2 W^-1) is
-    maximised over T: Bates, Maechler, Bolker & Walker (2015), J. Stat. Softw. 67(1), eqs. (34), (41).
-
-    Parameters
-    ----------
-    formula : str
-        ``"Reaction ~ Days + (Days | Subject)"``: fixed effects, and in parentheses the random ones.
-    data : pandas, polars or pyarrow table, dict of arrays, or Parquet files
-        One row per record. Categorical columns keep the order of their levels. The path of a Parquet file or
-        of a folder of them, or a `pyarrow.dataset.Dataset`, is read in batches, so that the records need not
-        fit in memory; fitted values then come from ``predict(chunk)``.
-    REML : bool
-        Restricted maximum likelihood (the default), or maximum likelihood.
-    weights : str or array of shape (n,), optional
-        Prior weights: the residual variance of row i is sigma^2 / weights[i].
-    offset : str or array of shape (n,), optional
-        A known part of the mean, in the units of the response.
-    subset : str or boolean array of shape (n,), optional
-        Rows to use, such as ``"Days > 1"``.
-    na_action : {"omit", "exclude", "fail"}
-        What to do with rows that have missing values: leave them out; leave them out but pad fitted values
-        and residuals with NaN in their places; or refuse.
-    contrasts : dict, optional
-        Coding of factors in the fixed part: ``{"grp": "sum"}``, or a (levels, k) matrix.
-    relationship : dict, optional
-        Relationship matrix of the levels of a grouping factor, ``{"iid": G}``: a `RelationshipMatrix`, whose
-        people are matched by their individual identifier (IID), or a square pandas DataFrame with their
-        names as index and columns. It may hold more people than the data, in any order.
-    residual : str, optional
-        Structure of the residuals: ``"diag(sex)"``, a variance for each stratum; or within units, of which
-        each lies within one level of every grouping factor: ``"us(trait | iid)"``, ``"cs(trait | iid)"``,
-        ``"ar1(time | iid)"``.
-    start : array of shape (n_theta,), optional
-        Theta to start from; lme4's ``{"theta": ...}`` is taken too.
-    control : Control, optional
-        Tolerance and limits of the optimiser.
-
-    Returns
-    -------
-    LmerResult
-
-    Raises
-    ------
-    FormulaError
-        If the formula cannot be read; the message underlines the spot.
-    DataError
-        If a column or a relationship matrix is missing or unsuitable; the message names it.
-    ModelNotSupportedError
-        If no engine solves the model yet; the message says which part is in the way.
-
-    Examples
-    --------
-    Five people in two families, the genetic variant standardised (see the primer):
-
-    >>> import henderson as hd
-    >>> people = {
-    ...     "height": [0.6528, -0.5561, -0.6770, -0.8583, 1.4386],
-    ...     "variant": [0.4472, -0.6708, -0.6708, -0.6708, 1.5652],
-    ...     "family": ["1", "1", "1", "2", "2"],
-    ... }
-    >>> fit = hd.lmer("height ~ variant + (1 | family)", people)
-    >>> print(f"{fit.fixef['variant']:.3f} {fit.icc:.3f}")
-    1.049 0.852
-    """
+) -> FittedModel:
+    """`henderson.lmer` without a word: what should be said is left in ``notices``."""
     if not isinstance(REML, bool | np.bool_):
         raise DataError(f"REML must be True (REML) or False (maximum likelihood); it is {REML!r}")
-    result = fit_formula(
-        formula,
-        data,
-        REML=bool(REML),
-        start=None if start is None else _start(start),
-        control=_control(control),
-        weights=weights,
-        offset=offset,
-        subset=subset,
-        na_action=na_action,
-        contrasts=contrasts,
-        relationship=relationship,
-        residual=residual,
-    )
-    for notice in result.notices:
-        logger.warning(notice)
-    return result
-
-
-def fit_formula(
-    formula: str,
-    data: Any,
-    *,
-    REML: bool,
-    start: NDArray[np.float64] | None = None,
-    control: Control | None = None,
-    relationship: Mapping[str, Any] | None = None,
-    **columns: Any,
-) -> LmerResult:
-    """`lmer` without a word: what should be said is left in ``notices``. ``columns`` go to `build_design`."""
+    theta = None if start is None else _start(start)
     related = as_mapping(relationship)
     if related and isinstance(formula, str):
         check_groups(related, [bar.group.label for bar in parse_formula(formula).bars])
-    given = {"start": start, "control": control, "relationship": relationship, **columns}
+    columns: dict[str, Any] = {
+        "weights": weights,
+        "offset": offset,
+        "subset": subset,
+        "na_action": na_action,
+        "contrasts": contrasts,
+        "residual": residual,
+    }
+    given = {"start": theta, "control": _control(control), "relationship": relationship, **columns}
     if is_streamed(data):
         from henderson.fit.streamed import fit_streamed
 
-        return fit_streamed(formula, data, REML=REML, **given)
-    design = build_design(formula, data, related=tuple(related), **columns)
+        return fit_streamed(formula, data, REML=bool(REML), **given)
     return fit_design(
-        design,
+        build_design(formula, data, related=tuple(related), **columns),
         data,
-        REML=REML,
-        start=start,
+        REML=bool(REML),
+        start=theta,
         control=control,
         relationship=related,
-        pad=columns.get("na_action") == "exclude",
-        call=Call.of(formula, data, {"REML": REML, **given}),
+        pad=na_action == "exclude",
+        call=Call.of(formula, data, {"REML": bool(REML), **given}),
     )
 
 
@@ -176,7 +86,7 @@ def fit_design(
     pad: bool = False,
     like: Engine | None = None,
     call: Call | None = None,
-) -> LmerResult:
+) -> FittedModel:
     """Fit a design. ``like`` is the engine of a model that has another response and is otherwise the same."""
     kept = _full_rank(design)
     if like is None:
@@ -193,7 +103,7 @@ def fit_design(
     )
     estimates = gather_rows(design, kept, fitted, pad=pad, notices=notices)
     engine.forget()
-    return LmerResult(estimates, call, Source.of(fitted, design, data))
+    return FittedModel(estimates, call, Source.of(fitted, design, data))
 
 
 def _response(design: Design) -> NDArray[np.float64]:
