@@ -11,6 +11,7 @@ from henderson.io.whole_files import whole_files
 from henderson.linalg.inflation import lambda_gc
 from henderson.plots.genome_axis import GenomeAxis, genome_axis, thinned
 from henderson.plots.labels import inches, leading_variants, text_width, write_label
+from henderson.plots.style import GREY, VERMILLION, axes_or_new, no_matplotlib, say
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _DARK, _LIGHT = "#1f4e79", "#5b9bd5"  # two blues: told apart by lightness, whatever the eyes
-_RED = "#d55e00"  # vermillion of Okabe and Ito's palette
-_GREY = "#555555"
 _ALWAYS = 2.5  # -log10 p from which every variant is drawn
 _THRESHOLD = 5e-8
 _FEW = 1000  # variants: with fewer, a genome-wide threshold would only make empty space
@@ -85,14 +84,13 @@ def manhattan(
     lengths = {len(part) for part in (chromosomes, positions, y, names) if part is not None}
     if len(lengths) > 1:
         raise DataError(f"chromosome, position and -log10 p differ in length: {sorted(lengths)}.")
-    ax = ax if ax is not None else _new_axes((10, 4))
-    _bare_frame(ax)
+    ax = axes_or_new(ax, (10, 4))
     ax.set_ylabel(r"$-\log_{10}\,p$")
     if title:
         ax.set_title(title, loc="left", fontsize=11)
     tested = ~np.isnan(y)
     if not tested.any():
-        _say(ax, "no variant was tested")
+        say(ax, "no variant was tested")
         return ax
     y = y[tested]
     place = genome_axis(chromosomes[tested], positions[tested])
@@ -125,7 +123,7 @@ def manhattan(
             ha="right",
             va="baseline",
             fontsize=7.5,
-            color=_GREY,
+            color=GREY,
         )
     return ax
 
@@ -165,8 +163,7 @@ def qq(neg_log10_p: ArrayLike, *, ax: "Axes | None" = None, title: str | None = 
     from scipy.special import betaincinv
 
     y = np.asarray(neg_log10_p, dtype=np.float64).ravel()
-    ax = ax if ax is not None else _new_axes((4.5, 4.5))
-    _bare_frame(ax)
+    ax = axes_or_new(ax, (4.5, 4.5))
     ax.set_xlabel(r"expected $-\log_{10}\,p$")
     ax.set_ylabel(r"observed $-\log_{10}\,p$")
     if title:
@@ -175,7 +172,7 @@ def qq(neg_log10_p: ArrayLike, *, ax: "Axes | None" = None, title: str | None = 
     y = np.sort(y[~np.isnan(y)])[::-1]
     m = len(y)
     if not m:
-        _say(ax, "no variant was tested")
+        say(ax, "no variant was tested")
         return ax
     inflation = lambda_gc(y)
     y, beyond = _finite(y)
@@ -185,7 +182,7 @@ def qq(neg_log10_p: ArrayLike, *, ax: "Axes | None" = None, title: str | None = 
     lower, upper = (-np.log10(betaincinv(rank, m - rank + 1, q)) for q in (0.975, 0.025))
     ax.fill_between(along, lower, upper, color="#cccccc", linewidth=0, zorder=1)
     end = float(expected[0]) * 1.04 + 0.02
-    ax.plot([0, end], [0, end], color=_GREY, linewidth=0.8, zorder=2)
+    ax.plot([0, end], [0, end], color=GREY, linewidth=0.8, zorder=2)
     kept = thinned(expected, y, keep_above=_ALWAYS, columns=1000, rows=1)
     _dots(ax, expected[kept], y[kept], _DARK, m)
     ax.set_xlim(0, end)
@@ -240,36 +237,10 @@ def _figure(size: tuple[float, float]) -> "Figure":
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
     except ImportError:
-        raise _no_matplotlib() from None
+        raise no_matplotlib() from None
     figure = Figure(figsize=size, layout="constrained")
     FigureCanvasAgg(figure)
     return figure
-
-
-def _new_axes(size: tuple[float, float]) -> "Axes":
-    """Axes in a new figure of pyplot, which notebooks show."""
-    try:
-        import matplotlib.pyplot as plt
-    except ImportError:
-        raise _no_matplotlib() from None
-    return plt.figure(figsize=size, layout="constrained").add_subplot()
-
-
-def _no_matplotlib() -> DataError:
-    return DataError('Plots need matplotlib: install it with  pip install "henderson[plot]"')
-
-
-def _bare_frame(ax: "Axes") -> None:
-    """Axes on the left and below only."""
-    ax.spines[["top", "right"]].set_visible(False)
-    ax.tick_params(labelsize=8.5)
-
-
-def _say(ax: "Axes", text: str) -> None:
-    """Write why there is no plot."""
-    ax.text(0.5, 0.5, text, transform=ax.transAxes, ha="center", va="center", color=_GREY)
-    ax.set_xticks([])
-    ax.set_yticks([])
 
 
 def _counted(m: int) -> str:
@@ -301,7 +272,7 @@ def _lines(ax: "Axes", y: NDArray[np.float64], threshold: float) -> float:
     top = max([float(y.max()), *(height for height, _, _, wanted in lines if wanted)])
     for height, style, name, _ in lines:
         if height <= top:
-            ax.axhline(height, color=_RED, linewidth=1.0, linestyle=style, label=name, zorder=1)
+            ax.axhline(height, color=VERMILLION, linewidth=1.0, linestyle=style, label=name, zorder=1)
     ax.legend(
         loc="lower right", bbox_to_anchor=(1, 1.0), ncols=2, frameon=False, fontsize=8.5, borderaxespad=0.1
     )
