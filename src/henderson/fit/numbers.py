@@ -104,6 +104,8 @@ class FitNumbers:
 
         With random slopes the variance of the random effects is averaged over the rows (Johnson 2014,
         Methods Ecol. Evol. 5:944, eq. 10): the adjusted ICC of Nakagawa, Johnson & Schielzeth (2017).
+        All random effects count, whether or not a fixed effect has their name, and in all terms of a grouping
+        factor; R's performance leaves some of them out (`henderson.inference.variance_explained.r2`).
         """
         random = self._e.mean_random_variance
         return float(random / (random + self._e.mean_residual_variance))

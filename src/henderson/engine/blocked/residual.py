@@ -75,7 +75,7 @@ class UnitBlocks:
     def inverses(self, R0: NDArray[Any]) -> Inverses:
         """R_0[positions, positions]^-1 of each pattern; NaN where that is singular."""
         if self.independent:
-            return (1.0 / R0,)
+            return (1.0 / R0[self.patterns[0].block],)
         try:
             return tuple(np.linalg.inv(R0[p.block]) for p in self.patterns)
         except np.linalg.LinAlgError:
@@ -98,7 +98,7 @@ class UnitBlocks:
     def logdet(self, R0: Array) -> float:
         """log|R|."""
         if self.independent:
-            return self.n * float(np.log(R0[0, 0]))
+            return self.n * float(np.log(R0[self.patterns[0].block][0, 0]))
         return float(sum(p.rows.shape[0] * np.linalg.slogdet(R0[p.block])[1] for p in self.patterns))
 
     def logdet_slope(self, inverses: Inverses, E: Array) -> Any:
