@@ -1,14 +1,19 @@
 """What every engine must answer as the dense twin does. A test class inherits this and names its engine."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+import scipy.linalg
 
 from engine.dense import (
     Dense,
     at_theta,
+    covariance_matrix,
     inward,
     random_model,
     random_theta,
+    relationship_matrix,
     relative_covariances,
     residual_matrix,
     stacked_z,
@@ -21,6 +26,13 @@ STEP = 1e-30
 def close(found, expected, rel=1e-8):
     expected = np.asarray(expected)
     scale = max(1.0, np.abs(expected).max(initial=0.0))
+    np.testing.assert_allclose(found, expected, rtol=0, atol=rel * scale)
+
+
+def close_sized(found, expected, rel=1e-8, size=0.0):
+    """Close relative to the largest element, however small that is, or to the size of what was summed."""
+    expected = np.asarray(expected)
+    scale = max(np.abs(expected).max(initial=0.0), size)
     np.testing.assert_allclose(found, expected, rtol=0, atol=rel * scale)
 
 
@@ -60,6 +72,38 @@ def residual_derivatives(model):
     first, *others = (unit_matrix(size, i, j) for i, j in triangle(size))
     matrices = [residual_matrix(model, None if size == 1 else E) for E in (*others, first)]
     return [root[:, None] * R * root for R in matrices]
+
+
+def tangent(covariance, theta):
+    """Moves of S that a structure allows: of each element if all are free, else along each parameter."""
+    if covariance.n_theta == covariance.q * (covariance.q + 1) // 2:
+        return [unit_matrix(covariance.q, i, j) for i, j in triangle(covariance.q)]
+    S = lambda t: covariance_matrix(covariance, t)  # noqa: E731
+    moves = []
+    for e in np.eye(theta.size):
+        first = S(theta + 1j * STEP * e).imag / STEP
+        # S is quadratic in a standard deviation, and flat where that is zero
+        moves.append(first if first.any() else S(theta + e) - 2.0 * S(theta) + S(theta - e))
+    return moves
+
+
+def moves_of_v(model, theta):
+    """dV for each of Kenward and Roger's parameters, (n, n) each: terms first, then the residual."""
+    dense = at_theta(model, theta)
+    out = []
+    for k, (term, part) in enumerate(zip(model.terms, model.theta_slices(), strict=True)):
+        for move in tangent(term.covariance, theta[part]):
+            S = [np.zeros_like(s) for s in dense.S[:-1]]
+            S[k] = move
+            out.append(Dense(model, [*S, dense.S[-1]]).V - dense.R)
+    if isinstance(model.residual, Homogeneous):
+        return [*out, dense.R]
+    covariance, own = model.residual.covariance, np.append(1.0, theta[model.residual_slice])
+    if covariance.n_theta == covariance.q * (covariance.q + 1) // 2:
+        return out + residual_derivatives(model)
+    moves = [covariance_matrix(covariance, own + 1j * STEP * e).imag / STEP for e in np.eye(own.size)[1:]]
+    root = np.ones(model.n) if model.weights is None else 1.0 / np.sqrt(model.weights)
+    return [*out, *(root[:, None] * residual_matrix(model, R0) * root for R0 in moves), dense.R]
 
 
 class EngineContract:
@@ -186,6 +230,46 @@ class EngineContract:
                 assert found.wrss == pytest.approx(residual @ np.linalg.inv(dense.R) @ residual, rel=1e-7)
                 assert found.wrss + found.ussq == pytest.approx(dense.pwrss, rel=1e-9)
 
+    def test_fixed_slopes(self, singular):
+        for model, engine, theta in self.cases(singular):
+            # in an orthonormal basis of X, so that the twin loses no digits
+            Q, R = np.linalg.qr(model.X)
+            twin, back = replace(model, X=Q), np.linalg.inv(R)
+            dense = at_theta(twin, theta)
+            C = np.linalg.inv(dense.XVX)
+            for reml in (False, True):
+                s = dense.sigma2(reml)
+                found = engine.fixed_slopes(theta, reml=reml)
+                assert found.shape == (theta.size + 1, model.p, model.p)
+                close_sized(found[-1], back @ C @ back.T)
+                for own, e in zip(found, np.eye(theta.size), strict=False):
+                    moved = at_theta(twin, theta + 1j * STEP * e)
+                    expected = s * np.linalg.inv(moved.XVX).imag / STEP
+                    summed = s * np.abs(back @ C @ Q.T @ dense.Vi)
+                    size = summed @ np.abs(moved.V.imag / STEP) @ summed.T / s
+                    close_sized(own, back @ expected @ back.T, size=size.max())
+
+    def test_kenward_rogers_pieces(self, singular):
+        for model, engine, theta in self.cases(singular):
+            dense, X = at_theta(model, theta), model.X
+            s = dense.sigma2(True)
+            VX, P = dense.Vi @ X / s, dense.P / s
+            moves = moves_of_v(model, theta)
+            moved = [dV @ VX for dV in moves]
+            summed = [np.abs(dV) @ np.abs(VX) for dV in moves]
+            found = engine.kr_pieces(theta)
+            assert len(found.P) == len(moves)
+            for i, left in enumerate(moved):
+                size = np.abs(VX).T @ summed[i]
+                close_sized(found.P[i], -VX.T @ left, size=size.max())
+                for j, right in enumerate(moved):
+                    size = summed[i].T @ np.abs(P) @ summed[j]
+                    close_sized(found.Q[i, j], left.T @ P @ right, size=size.max())
+            rotated = [P @ dV for dV in moves]
+            traces = np.array([[np.sum(a * b.T) for b in rotated] for a in rotated])
+            root = np.sqrt(np.maximum(np.diag(traces), 1e-300))
+            close(found.trace / np.outer(root, root), traces / np.outer(root, root))
+
     def test_posterior_covariance(self, singular):
         for model, engine, theta in self.cases(singular):
             dense = at_theta(model, theta)
@@ -197,6 +281,32 @@ class EngineContract:
             C = np.block([[Cxx, Czx.T], [Czx, Czz]])
             A = np.random.default_rng(0).normal(size=(C.shape[0], 3))
             close(engine.posterior_cov(theta, A, reml=True), dense.sigma2(True) * A.T @ C @ A)
+
+    def test_effect_covariance(self, singular):
+        for model, engine, theta in self.cases(singular):
+            dense, rng = at_theta(model, theta), np.random.default_rng(3)
+            free = np.column_stack([rng.integers(-1, t.n_levels, 40) for t in model.terms])
+            records = np.column_stack([t.codes for t in model.terms])
+            half = np.where(rng.random(free.shape) < 0.7, records[rng.integers(0, model.n, 40)], free)
+            levels = np.vstack([free, half, records])
+            # after the effects that were seen stand those of one unseen level of each term
+            ends = np.cumsum([0, *(t.n_levels * t.q for t in model.terms)])
+            cov = dense.G - dense.G @ dense.Z.T @ dense.Vi @ dense.Z @ dense.G
+            own = [np.diag(relationship_matrix(t)).mean() for t in model.terms]
+            cov = scipy.linalg.block_diag(cov, *(S * g for S, g in zip(dense.S[:-1], own, strict=True)))
+            link = dense.G @ dense.Z.T @ dense.Vi @ model.X
+            link = np.vstack([link, np.zeros((len(cov) - len(link), model.p))])
+            unseen = ends[-1] + np.cumsum([0, *(t.q for t in model.terms)])
+            at = [
+                np.where(level < 0, unseen[k], ends[k] + level * t.q)[:, None] + np.arange(t.q)
+                for k, (t, level) in enumerate(zip(model.terms, levels.T, strict=True))
+            ]
+            at = np.hstack(at)
+            for reml in (False, True):
+                found = engine.effect_cov(theta, levels, reml=reml)
+                close(found.C, dense.sigma2(reml) * cov[at[:, :, None], at[:, None, :]])
+                close(found.B, link[at])
+            assert engine.effect_cov(theta, levels[:0], reml=True).C.shape == (0, at.shape[1], at.shape[1])
 
     def test_projection(self, singular):
         for model, engine, theta in self.cases(singular):

@@ -8,7 +8,9 @@ import pandas as pd
 import pytest
 
 import henderson as hd
+from henderson.fit import together
 from henderson.fit.components import ELSEWHERE
+from henderson.fit.solve import solve
 
 FORMULA = "Reaction ~ Days + (Days | Subject)"
 
@@ -84,6 +86,81 @@ def test_other_structures(formula):
         np.testing.assert_allclose(found.theta[j], fresh.theta, rtol=1e-6, atol=1e-6)
         np.testing.assert_allclose(found.beta[j], fresh.fixef, rtol=1e-6, atol=1e-9)
         assert fit.refit(Y[:, j]).dropped == fresh.dropped
+
+
+@pytest.mark.parametrize("REML", [True, False])
+@pytest.mark.parametrize(
+    "formula",
+    [
+        "y ~ x + (x | g)",
+        "y ~ x + (1 | g)",
+        "y ~ x + (x || g)",
+        "y ~ 0 + (z | g)",
+        "y ~ x + z + diag(z | g)",
+        "y ~ x + z + (x + z | g)",
+    ],
+)
+def test_many_at_once_as_each_alone(formula, REML):
+    """Levels of one record among others, weights, and responses of which most have a singular fit."""
+    rng = np.random.default_rng(3)
+    g = np.concatenate([np.arange(25), rng.integers(0, 15, 55)])
+    data = pd.DataFrame(
+        {"g": g, "x": rng.normal(size=80), "z": rng.normal(5.0, 2.0, 80), "y": rng.normal(size=80)}
+    )
+    sizes = rng.choice([0.0, 0.3, 2.0], (2, 40))
+    b = rng.normal(size=(25, 2, 40)) * sizes
+    Y = rng.normal(size=(80, 40)) + b[g, 0] + b[g, 1] * data["x"].to_numpy()[:, None]
+    fit = hd.lmer(formula, data, REML=REML, weights=rng.uniform(0.5, 2.0, 80))
+    assert fit.engine.takes_replicates
+    found = fit.refits(Y)
+    assert (found.status == "converged").all()
+    assert 0 < found.singular.sum() < 40
+    for j in range(40):
+        alone = solve(fit.engine.with_response(Y[:, j].copy()), reml=REML)
+        solution = alone.engine.solution(alone.theta, reml=REML)
+        if alone.optimum.status != "converged":  # it gives up on a valley that is all but flat
+            assert found.criterion[j] < alone.criterion.profiled(REML)
+            continue
+        assert found.criterion[j] == pytest.approx(alone.criterion.profiled(REML), rel=1e-11)
+        np.testing.assert_allclose(found.theta[j], alone.theta, rtol=1e-7, atol=1e-7)
+        np.testing.assert_allclose(found.beta[j], solution.beta, rtol=1e-7, atol=1e-8)
+        np.testing.assert_allclose(found.se[j], np.sqrt(np.diag(solution.cov_beta)), rtol=1e-7)
+        assert found.sigma[j] == pytest.approx(np.sqrt(solution.sigma2), rel=1e-7)
+
+
+@pytest.mark.parametrize("noise", [1e-3, 1e-7, 0.0])
+def test_responses_with_next_to_no_residual(data, noise):
+    """One among others does them no harm; its own numbers have digits as long as 1 - ICC has."""
+    fit, Y = hd.lmer(FORMULA, data), responses(data, 5)
+    others = fit.refits(np.delete(Y, 2, axis=1))
+    rng = np.random.default_rng(3)
+    subject = pd.factorize(data["Subject"])[0]
+    b = rng.normal(size=(18, 2))
+    Y[:, 2] = 5.0 + b[subject, 0] + b[subject, 1] * data["Days"] + noise * rng.normal(size=180)
+    found = fit.refits(Y)
+    np.testing.assert_allclose(np.delete(found.theta, 2, axis=0), others.theta, rtol=1e-9, atol=1e-12)
+    if noise == 1e-3:
+        alone = solve(fit.engine.with_response(Y[:, 2].copy()), reml=True)
+        np.testing.assert_allclose(found.theta[2], alone.theta, rtol=1e-5)
+        assert found.criterion[2] == pytest.approx(alone.criterion.profiled(True), abs=1e-4)
+        assert found.sigma[2] == pytest.approx(1e-3, rel=0.2)
+
+
+def test_batches_of_any_size_agree(data, monkeypatch):
+    fit, Y = hd.lmer(FORMULA, data), responses(data, 12)
+    whole = fit.refits(Y)
+    monkeypatch.setattr(together, "TOGETHER", 5 * 18)
+    parts = fit.refits(Y)
+    np.testing.assert_allclose(parts.theta, whole.theta, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(parts.beta, whole.beta, rtol=1e-12)
+
+
+def test_a_search_that_does_not_end_is_done_alone(data):
+    """With no steps allowed, the status is that of a single search."""
+    fit = hd.lmer(FORMULA, data, control=hd.Control(max_iterations=0))
+    found = fit.refits(responses(data, 3))
+    assert found.status.tolist() == ["iteration limit"] * 3
+    assert np.isfinite(found.theta).all()
 
 
 def test_a_relationship_matrix_is_decomposed_once():

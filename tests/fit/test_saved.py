@@ -225,6 +225,11 @@ def fields(manifest):
         (lambda m: fields(m).update(beta={"other": 1}), "this version cannot read"),
         (lambda m: fields(m).update(terms={"tuple": []}), "random terms and the formula do not fit"),
         (lambda m: m.pop("call"), "damaged"),
+        (lambda m: m.pop("satterthwaite"), "damaged"),
+        (
+            lambda m: m["satterthwaite"]["fields"].update(A=m["satterthwaite"]["fields"]["slopes"]),
+            "the degrees of freedom and the parameters do not fit together",
+        ),
     ],
 )
 def test_tampering_is_seen(path, change, message):

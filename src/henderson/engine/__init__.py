@@ -2,11 +2,22 @@
 
 from henderson.engine.protocol import (
     Criterion,
+    EffectCovariance,
     Engine,
     Information,
     InformationKind,
+    KenwardRogerPieces,
     Solution,
     TermSolution,
 )
 
-__all__ = ["Criterion", "Engine", "Information", "InformationKind", "Solution", "TermSolution"]
+__all__ = [
+    "Criterion",
+    "EffectCovariance",
+    "Engine",
+    "Information",
+    "InformationKind",
+    "KenwardRogerPieces",
+    "Solution",
+    "TermSolution",
+]

@@ -127,6 +127,28 @@ class Solution:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class EffectCovariance:
+    """How uncertain the effects of K combinations of levels are, all terms together.
+
+    With z the Q numbers that multiply a combination's effects in a row, and x those of the fixed effects,
+
+        Var(x'beta^ + z'b^ - x'beta - z'b) = (x - B'z)' cov_beta (x - B'z) + z'C z.
+
+    Henderson (1975), Biometrics 31:423-447; z'B is how much z'b^ falls as beta^ grows.
+
+    Attributes
+    ----------
+    C : ndarray, shape (K, Q, Q)
+        Conditional covariance of the effects given beta and theta, times sigma^2.
+    B : ndarray, shape (K, Q, p)
+        Effects that the columns of X predict, S Z'V^-1 X.
+    """
+
+    C: Array
+    B: Array
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Information:
     """Information matrices of the -log (restricted) likelihood.
 
@@ -141,6 +163,29 @@ class Information:
 
     theta_sigma2: Array
     linear: Array
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class KenwardRogerPieces:
+    """What Kenward & Roger (1997), Biometrics 53:983 make their covariance and degrees of freedom of.
+
+    All in absolute parameters, of which V_i are the derivatives of V (sigma^2 included) along r directions:
+    the elements of sigma^2 S_k, term by term, then those of sigma^2 R_0, the first of them last. These are
+    `Information.linear`'s, but that a covariance with structure moves in its own parameters only.
+
+    Attributes
+    ----------
+    P : ndarray, (r, p, p)
+        -X'V^-1 V_i V^-1 X, the derivatives of X'V^-1 X.
+    Q : ndarray, (r, r, p, p)
+        X'V^-1 V_i P V_j V^-1 X, P the projection: their Q_ij - P_i Phi P_j.
+    trace : ndarray, (r, r)
+        tr(P V_i P V_j): twice the expected information.
+    """
+
+    P: Array
+    Q: Array
+    trace: Array
 
 
 class Engine(Protocol):
@@ -192,8 +237,24 @@ class Engine(Protocol):
         """Observed, expected or average information at the profiled sigma^2."""
         ...
 
+    def fixed_slopes(self, theta: Array, *, reml: bool) -> Array:
+        """Derivatives of the covariance of the fixed effects in (theta, sigma^2), (n_theta + 1, p, p)."""
+        ...
+
+    def kr_pieces(self, theta: Array) -> KenwardRogerPieces:
+        """What Kenward and Roger's method needs, at the sigma^2 of REML."""
+        ...
+
     def posterior_cov(self, theta: Array, A: Array, *, reml: bool) -> Array:
         """A' C^-1 A sigma^2, C the coefficient matrix of Henderson's mixed-model equations."""
+        ...
+
+    def effect_cov(self, theta: Array, levels: NDArray[np.intp], *, reml: bool) -> EffectCovariance:
+        """Joint covariance of the effects of combinations of levels, (K, n_terms).
+
+        A level of -1 is one that nobody has seen: its effects have their prior covariance sigma^2 S, times
+        the mean relationship of a level to itself, and are independent of all others.
+        """
         ...
 
     def forget(self) -> None:

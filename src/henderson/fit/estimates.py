@@ -17,6 +17,7 @@ from henderson.fit.notices import dimensions_lost, scales, singular_notices
 from henderson.fit.optimize import Optimum
 from henderson.fit.solve import Fitted
 from henderson.formula import Design, ModelSpec, RandomDesign, ResidualDesign, Structure
+from henderson.model import MixedModel
 
 Array = NDArray[np.float64]
 
@@ -339,10 +340,7 @@ def gather_rows(
     model = fitted.engine.model
     solution = fitted.engine.solution(fitted.theta, reml=fitted.reml)
     offset = 0.0 if design.offset is None else design.offset
-    squares = []
-    for term in model.terms:
-        own = relationship_diagonal(term.relationship, term.n_levels)[term.codes]
-        squares.append((term.z * own[:, None]).T @ term.z / model.n)
+    squares = mean_squares(model)
     residual = _residual(design.residual, model.residual, fitted.theta[model.residual_slice])
     relative_sd = None
     if residual is not None and design.residual is not None:
@@ -364,6 +362,15 @@ def gather_rows(
     return gather(
         design, kept, fitted, solution, squares=squares, notices=notices, rows=rows, residual=residual
     )
+
+
+def mean_squares(model: MixedModel) -> list[Array]:
+    """Mean over the rows of z z', times the level's relationship to itself; (q, q) per term."""
+    out = []
+    for term in model.terms:
+        own = relationship_diagonal(term.relationship, term.n_levels)[term.codes]
+        out.append((term.z * own[:, None]).T @ term.z / model.n)
+    return out
 
 
 def _residual(design: ResidualDesign | None, residual: Residual, theta: Array) -> ResidualEstimate | None:

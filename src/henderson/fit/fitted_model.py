@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
 
 from henderson.errors import HendersonError
@@ -9,6 +10,7 @@ from henderson.fit.call import Call
 from henderson.fit.estimates import Estimates
 from henderson.fit.numbers import FitNumbers
 from henderson.fit.optimize import Control
+from henderson.fit.satterthwaite import SatterthwaitePieces, satterthwaite_pieces
 from henderson.fit.source import Source
 
 
@@ -16,17 +18,26 @@ class FittedModel(FitNumbers):
     """The numbers of a fit by name, its call, and its source.
 
     `henderson.lmm.LmerResult` is this with the questions that a user asks; those are written against this
-    class. A pickle keeps the estimates and leaves out the source.
+    class. A pickle keeps the estimates, and what degrees of freedom need, and leaves out the source.
     """
 
-    def __init__(self, estimates: Estimates, call: Call | None, source: Source | None) -> None:
+    def __init__(
+        self,
+        estimates: Estimates,
+        call: Call | None,
+        source: Source | None,
+        *,
+        satterthwaite: SatterthwaitePieces | None = None,
+    ) -> None:
         super().__init__(estimates)
         self._call = call
         self._source = source
+        if satterthwaite is not None:
+            self.satterthwaite = satterthwaite
 
     def __getstate__(self) -> dict[str, Any]:
         call = None if self._call is None else self._call.without("relationship")
-        return {"_e": self._e, "_call": call, "_source": None}
+        return {"_e": self._e, "_call": call, "_source": None, "satterthwaite": self.satterthwaite}
 
     def __repr__(self) -> str:
         kind = "REML" if self._e.reml else "ML"
@@ -52,6 +63,11 @@ class FittedModel(FitNumbers):
     def engine(self) -> Any:
         """The engine at the data of this fit; a result read back from a pickle or file has none."""
         return self.source.fitted.engine
+
+    @cached_property
+    def satterthwaite(self) -> SatterthwaitePieces:
+        """What Satterthwaite's degrees of freedom are made of; it stays with pickles and files."""
+        return satterthwaite_pieces(self.source.fitted)
 
     @property
     def has_source(self) -> bool:

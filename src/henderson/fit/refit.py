@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from henderson.errors import DataError
 from henderson.fit.notices import SINGULAR
 from henderson.fit.optimize import Control
-from henderson.fit.solve import solve
 from henderson.fit.source import Source
+from henderson.fit.together import fit_each
+from henderson.model import ModelShape
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -82,30 +83,34 @@ def refit_all(
     """Fit every column of Y (n, k); the responses before any offset is subtracted."""
     if Y.ndim != 2:
         raise DataError(f"refits takes responses by column, (n, k); it has shape {Y.shape}")
-    design, base, reml = source.with_rows(), source.fitted.engine, source.fitted.reml
+    design, engine, reml = source.with_rows(), source.fitted.engine, source.fitted.reml
     if design.offset is not None:
         Y = Y - design.offset[:, None]
     k, p, n_theta = Y.shape[1], len(x_names), len(theta_names)
-    beta, se, theta = np.full((k, p), np.nan), np.full((k, p), np.nan), np.full((k, n_theta), np.nan)
-    sigma, criterion = np.full(k, np.nan), np.full(k, np.nan)
-    singular = np.zeros(k, dtype=bool)
-    status = np.full(k, "no variance", dtype="U18")
-    parts = list(zip(base.model.terms, base.model.theta_slices(), strict=True))
-    for j, has_variance in enumerate(_leaves_variance(base.model.X, Y)):
-        if not has_variance:
-            continue
-        engine = base.with_response(np.ascontiguousarray(Y[:, j]))
-        fitted = solve(engine, reml=reml, control=control)
-        solution = engine.solution(fitted.theta, reml=reml)
-        beta[j], se[j] = solution.beta, np.sqrt(np.diag(solution.cov_beta))
-        theta[j], sigma[j] = fitted.theta, np.sqrt(solution.sigma2)
-        criterion[j] = fitted.criterion.profiled(reml)
-        singular[j] = any(
-            bool((np.diag(term.covariance.factor(fitted.theta[part])) < SINGULAR).any())
-            for term, part in parts
-        )
-        status[j] = fitted.optimum.status
-    return Refits(x_names, theta_names, beta, se, theta, sigma, criterion, singular, status)
+    refits = Refits(
+        x_names,
+        theta_names,
+        beta=np.full((k, p), np.nan),
+        se=np.full((k, p), np.nan),
+        theta=np.full((k, n_theta), np.nan),
+        sigma=np.full(k, np.nan),
+        criterion=np.full(k, np.nan),
+        singular=np.zeros(k, dtype=bool),
+        status=np.full(k, "no variance", dtype="U18"),
+    )
+    columns = np.flatnonzero(_leaves_variance(engine.model.X, Y))
+    for found in fit_each(engine, Y, columns, reml=reml, control=control or Control()):
+        at = found.columns
+        refits.beta[at], refits.se[at], refits.theta[at] = found.beta, found.se, found.theta
+        refits.sigma[at], refits.criterion[at] = np.sqrt(found.sigma2), found.criterion
+        refits.singular[at] = [_is_singular(engine.shape, theta) for theta in found.theta]
+        refits.status[at] = found.status
+    return refits
+
+
+def _is_singular(shape: ModelShape, theta: Array) -> bool:
+    parts = zip(shape.terms, shape.theta_slices(), strict=True)
+    return any(bool((np.diag(t.covariance.factor(theta[part])) < SINGULAR).any()) for t, part in parts)
 
 
 def _leaves_variance(X: Array, Y: Array) -> NDArray[np.bool_]:

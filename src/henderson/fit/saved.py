@@ -25,6 +25,7 @@ from henderson.fit.encoding import Decoder, Encoder
 from henderson.fit.estimates import Estimates, ResidualEstimate, RowValues, TermModes
 from henderson.fit.fitted_model import FittedModel
 from henderson.fit.optimize import Control, Optimum, Step
+from henderson.fit.satterthwaite import SatterthwaitePieces
 from henderson.formula import ModelSpec, bars, design, syntax
 from henderson.formula.groups import Grouping
 from henderson.formula.matrix import Matrix, Variable
@@ -56,6 +57,7 @@ CLASSES: dict[str, type] = {
     "RandomSpec": RandomSpec,
     "ResidualEstimate": ResidualEstimate,
     "RowValues": RowValues,
+    "SatterthwaitePieces": SatterthwaitePieces,
     "Step": Step,
     "String": syntax.String,
     "Structure": design.Structure,
@@ -66,15 +68,16 @@ CLASSES: dict[str, type] = {
 }
 
 
-def save(path: str | os.PathLike[str], estimates: Estimates, call: Call | None) -> None:
+def save(path: str | os.PathLike[str], fit: FittedModel) -> None:
     """Write a fit; see `LmerResult.save`."""
-    encoder = Encoder(CLASSES)
+    encoder, call = Encoder(CLASSES), fit.call
     manifest = {
         "format": FORMAT,
         "version": VERSION,
         "henderson": __version__,
         "call": None if call is None else _encoded_call(encoder, call.without("relationship")),
-        "estimates": encoder.encode(estimates),
+        "estimates": encoder.encode(fit.estimates),
+        "satterthwaite": encoder.encode(fit.satterthwaite),
     }
     with whole_files(Path(path)) as [file], zipfile.ZipFile(file, "w") as archive:
         text = json.dumps(manifest, allow_nan=False, ensure_ascii=False)
@@ -89,12 +92,12 @@ def load(
     path: str | os.PathLike[str], data: Any = None, *, relationship: Mapping[str, Any] | None = None
 ) -> FittedModel:
     """Read a fit; see `henderson.load`."""
-    estimates, call = _read(Path(path))
+    estimates, call, pieces = _read(Path(path))
     if data is not None:
         return _with_data(estimates, call, data, relationship)
     if relationship is not None:
         raise DataError("relationship= goes with the data: hd.load(path, data, relationship=...)")
-    return FittedModel(estimates, call, None)
+    return FittedModel(estimates, call, None, satterthwaite=pieces)
 
 
 def _place(k: int) -> str:
@@ -110,7 +113,7 @@ def _encoded_call(encoder: Encoder, call: Call) -> Any:
     return encoder.encode(call)
 
 
-def _read(path: Path) -> tuple[Estimates, Call | None]:
+def _read(path: Path) -> tuple[Estimates, Call | None, SatterthwaitePieces]:
     try:
         with path.open("rb") as file:
             beginning = file.read(4)
@@ -129,7 +132,7 @@ def _read(path: Path) -> tuple[Estimates, Call | None]:
         ) from error
 
 
-def _read_archive(archive: zipfile.ZipFile) -> tuple[Estimates, Call | None]:
+def _read_archive(archive: zipfile.ZipFile) -> tuple[Estimates, Call | None, SatterthwaitePieces]:
     if any(info.compress_type != zipfile.ZIP_STORED for info in archive.infolist()):
         raise DataError("it is not a fit that henderson saved")
     if MANIFEST not in archive.namelist():
@@ -144,13 +147,18 @@ def _read_archive(archive: zipfile.ZipFile) -> tuple[Estimates, Call | None]:
             f"{VERSION}: install a newer one"
         )
     decoder = Decoder(CLASSES, lambda k: _array(archive, k))
-    estimates, call = decoder.decode(manifest["estimates"]), decoder.decode(manifest["call"])
-    if not (isinstance(estimates, Estimates) and isinstance(call, Call | None)):
+    parts = (decoder.decode(manifest[name]) for name in ("estimates", "call", "satterthwaite"))
+    estimates, call, pieces = parts
+    if not (
+        isinstance(estimates, Estimates)
+        and isinstance(call, Call | None)
+        and isinstance(pieces, SatterthwaitePieces)
+    ):
         raise DataError("it holds no fit")
-    problem = _misshapen(estimates)
+    problem = _misshapen(estimates, pieces)
     if problem:
         raise DataError(f"{problem} do not fit together")
-    return estimates, call
+    return estimates, call, pieces
 
 
 def _array(archive: zipfile.ZipFile, k: int) -> NDArray[Any]:
@@ -162,7 +170,7 @@ def _array(archive: zipfile.ZipFile, k: int) -> NDArray[Any]:
     return array
 
 
-def _misshapen(e: Estimates) -> str | None:
+def _misshapen(e: Estimates, pieces: SatterthwaitePieces) -> str | None:
     """What in the estimates has not the shape that it should have."""
     p = len(e.x_names)
     columns = len(e.spec.fixed.names)
@@ -191,6 +199,9 @@ def _misshapen(e: Estimates) -> str | None:
         optional = (e.rows.weights, e.rows.offset, e.rows.relative_sd, e.rows.padded)
         if any(a.shape != (e.nobs,) for a in (*given, *(a for a in optional if a is not None))):
             return "the values by row"
+    k = e.theta.size + 1
+    if (pieces.A.shape, pieces.slopes.shape) != ((k, k), (k, p, p)):
+        return "the degrees of freedom and the parameters"
     return None
 
 

@@ -129,7 +129,7 @@ def solve(
     starts = coordinates.starts(phi, engine.shape.residual_slice.start)
     starts = starts if start is None else starts[:1]
     optimum = min((_search(objective, at, control or Control()) for at in starts), key=_objective)
-    theta = _canonical(engine, coordinates.theta(_snap(objective, optimum, NEAR_ZERO)))
+    theta = canonical(engine, coordinates.theta(_snap(objective, optimum, NEAR_ZERO)))
     return Fitted(engine, theta, engine.scaled_factors(theta), engine.criterion(theta), optimum, reml)
 
 
@@ -153,7 +153,8 @@ def _checked_start(engine: Engine, start: Array) -> Array:
     return start
 
 
-def _canonical(engine: Engine, theta: Array) -> Array:
+def canonical(engine: Engine, theta: Array) -> Array:
+    """The theta with the same covariances that is reported: no negative standard deviations."""
     shape = engine.shape
     parts = [
         term.covariance.canonical(theta[part])

@@ -116,6 +116,8 @@ class SummaryView:
         Correlation matrix of the fixed effects.
     data_name : str, optional
         Name of the data; no data line without one.
+    tests : str, optional
+        Whose degrees of freedom the table has: ``"Satterthwaite's method"``.
     notices : tuple of str
         Sentences printed at the end, one per line.
     """
@@ -136,6 +138,7 @@ class SummaryView:
     fixef_columns: tuple[CoefficientColumn, ...]
     fixef_correlation: tuple[tuple[float, ...], ...]
     data_name: str | None = None
+    tests: str | None = None
     notices: tuple[str, ...] = ()
 
 
@@ -163,6 +166,39 @@ def t_table(estimates: Sequence[float], standard_errors: Sequence[float]) -> tup
         CoefficientColumn("Std. Error", tuple(se for _, se in pairs), "estimate"),
         CoefficientColumn("t value", tuple(b / se if se else math.nan for b, se in pairs), "test"),
     )
+
+
+def p_value_table(
+    estimates: Sequence[float],
+    standard_errors: Sequence[float],
+    df: Sequence[float],
+    p_values: Sequence[float],
+) -> tuple[CoefficientColumn, ...]:
+    """Make the columns Estimate, Std. Error, df, t value and Pr(>|t|).
+
+    Parameters
+    ----------
+    estimates, standard_errors : sequence of float, length p
+        The fixed effects and their standard errors.
+    df, p_values : sequence of float, length p
+        Degrees of freedom and p-values of their t-tests; without degrees of freedom (all infinite) the
+        columns are z value and Pr(>|z|).
+
+    Returns
+    -------
+    tuple of CoefficientColumn
+
+    Examples
+    --------
+    >>> [column.header for column in p_value_table([3.0], [2.0], [17.0], [0.15])]
+    ['Estimate', 'Std. Error', 'df', 't value', 'Pr(>|t|)']
+    """
+    estimate, error, t = t_table(estimates, standard_errors)
+    if all(math.isinf(number) for number in df):
+        z = CoefficientColumn("z value", t.values, "test")
+        return estimate, error, z, CoefficientColumn("Pr(>|z|)", tuple(p_values), "p_value")
+    degrees = CoefficientColumn("df", tuple(df), "estimate")
+    return estimate, error, degrees, t, CoefficientColumn("Pr(>|t|)", tuple(p_values), "p_value")
 
 
 def format_summary(view: SummaryView, *, width: int = 80) -> str:
@@ -212,7 +248,7 @@ def format_summary(view: SummaryView, *, width: int = 80) -> str:
     """
     groups = "; ".join(f"{label}, {count}" for label, count in view.n_groups)
     lines = [
-        f"Linear mixed model fit by {'REML' if view.reml else 'maximum likelihood'}",
+        _title(view),
         *fill_line("Formula:", view.formula, width=width),
         *([] if view.data_name is None else fill_line("   Data:", view.data_name, width=width)),
         "",
@@ -230,6 +266,11 @@ def format_summary(view: SummaryView, *, width: int = 80) -> str:
         table = _format_correlation(view.fixef_names, view.fixef_correlation, width)
         lines += ["", "Correlation of Fixed Effects:", *table]
     return "\n".join([*lines, *view.notices])
+
+
+def _title(view: SummaryView) -> str:
+    title = f"Linear mixed model fit by {'REML' if view.reml else 'maximum likelihood'}"
+    return title if view.tests is None else f"{title}. t-tests use {view.tests}"
 
 
 def _format_criterion(view: SummaryView, width: int) -> list[str]:

@@ -131,6 +131,18 @@ class Chart:
         values = [t.S[at] for t in self.terms for at in _triangle(t.P.shape[0])]
         return np.array(values + [self.residual.R0[at] for at in _triangle(self.residual.R0.shape[0])[1:]])
 
+    def tangent_directions(self) -> list[Direction]:
+        """Moves that span those of V that the model allows, those of S first and those of R last.
+
+        For a covariance without structure these are the moves of its elements, also where it is singular.
+        """
+        size = self.residual.R0.shape[0]
+        in_terms = [self._along(t, t.P @ E @ t.P.T) for t in self.terms for E in _tangent(t)]
+        of_elements = [_unit(at, size) for at in _triangle(size)]
+        if len(self.residual.first) == len(of_elements) - 1:
+            return in_terms + self._residual_directions([*of_elements[1:], of_elements[0]])
+        return in_terms + self._residual_directions([*self.residual.first, self.residual.R0])
+
     def _along(self, t: TermChart, dS: Array) -> Direction:
         q = self.sizes[t.block]
         full = np.zeros((q, q))
@@ -162,6 +174,14 @@ def _residual(model: ModelShape, theta: Array) -> ResidualChart:
         own = theta[part]
         return ResidualChart(part, model.residual.matrix(own), *model.residual.derivatives(own))
     return ResidualChart(part, np.ones((1, 1)), np.empty((0, 1, 1)), np.empty((0, 0, 1, 1)))
+
+
+def _tangent(t: TermChart) -> list[Array]:
+    """Moves of S; where a standard deviation is zero, the one that leaves zero."""
+    q = t.S.shape[0]
+    if len(t.first) == q * (q + 1) // 2:
+        return [_unit(at, q) for at in _triangle(q)]
+    return [E if E.any() else t.second[i, i] for i, E in enumerate(t.first)]
 
 
 def _unit(at: tuple[int, int], size: int) -> Array:

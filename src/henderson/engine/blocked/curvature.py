@@ -90,6 +90,12 @@ def score_curvature(plan: Plan, point: Point, directions: list[Direction]) -> Ar
         np.array([np.zeros_like(own) if d.S[b] is None else d.S[b] @ own for d in directions])
         for b, own in enumerate(v)
     ]
+    total = projected_products(plan, point, x)
+    return total + total.T
+
+
+def projected_products(plan: Plan, point: Point, x: list[Array]) -> Array:
+    """Inner products x'Z'PZ x of effects x, (k, q, l) per block of the plan; shape (k, k)."""
     M = of_effects(plan, point.moments.random, x)
     reduced = point.factor.reduce(M)
     QZx = pair(point.moments.columns, by_blocks(plan, x))[:-1]
@@ -101,7 +107,7 @@ def score_curvature(plan: Plan, point: Point, directions: list[Direction]) -> Ar
     for own, ZV, ZVX in zip(x, ZVM, point.solved.ZVM, strict=True):
         ZPM = ZV.reshape(k, -1) - beta.T @ ZVX[:-1].reshape(p, ZVX[-1].size)
         total += own.reshape(k, -1) @ ZPM.T
-    return total + total.T
+    return total
 
 
 def to_absolute(H: Array, x: Array, slope: Array, sigma2: float) -> Array:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from henderson.covariance import ByUnit, Homogeneous, Identity
 from henderson.engine.blocked.basis import FixedBasis, column_scale, fixed_basis, with_response
 from henderson.engine.blocked.curvature import Scores
+from henderson.engine.blocked.kenward_roger import by_direction
 from henderson.engine.blocked.moment_engine import Basis, MomentEngine, State
 from henderson.engine.blocked.moments import (
     Moments,
@@ -20,6 +22,7 @@ from henderson.engine.blocked.moments import (
     random_moments,
 )
 from henderson.engine.blocked.plan import Plan, make_plan
+from henderson.engine.blocked.replicates import Levels, Replicates, has_linear_factors
 from henderson.engine.blocked.residual import UnitBlocks, unit_blocks
 from henderson.engine.blocked.system import Direction, System
 from henderson.errors import ModelNotSupportedError
@@ -129,6 +132,36 @@ class BlockedEngine(MomentEngine):
         engine._equations, engine._coordinates = self._equations, self._coordinates
         return engine
 
+    @property
+    def takes_replicates(self) -> bool:
+        """Whether `replicates` takes this model."""
+        one_factor = len(self._designs.plan.blocks) == 1
+        return one_factor and isinstance(self.model.residual, Homogeneous) and has_linear_factors(self.model)
+
+    def replicates(self, Y: Array) -> Replicates:
+        """The same model for the columns of Y (n, k), side by side.
+
+        Takes one grouping factor, terms that are unstructured or diagonal, and independent residuals.
+        """
+        plan, root = self._designs.plan, self._designs.root_weights
+        columns = Y if root is None else Y * root[:, None]
+        Q = self._fixed.columns[:, :-1]
+        Qy = Q.T @ columns
+        left = columns - Q @ Qy
+        again = Q.T @ left  # see `basis.with_response`
+        left -= Q @ again
+        moments = self._system.parts.first
+        (ZQ,), (A,) = moments.columns.chain, moments.random.diagonal
+        return Replicates(
+            self.model,
+            self._basis,
+            Levels.of(A, ZQ[:-1]),
+            self._moment_equations(moments),
+            ZY=column_moments(plan, self._designs.Z, left).chain[0],
+            Qy=(Qy + again).T,
+            rss=np.einsum("nk,nk->k", left, left),
+        )
+
     def with_fixed(self, X: Array) -> BlockedEngine:
         """The same model with other fixed effects; all of Z'Z is shared."""
         return self._derived(replace(self.model, X=X), self._designs, None)
@@ -154,10 +187,9 @@ class BlockedEngine(MomentEngine):
         XVM = Q.T @ columns - point.factor.gram(point.reduced, reduced)[:-1]
         beta = point.XVX_inverse @ XVM
         b = point.factor.solve(reduced).b
-        taken = Q @ beta
-        for z, block, own, x in zip(designs.Z, designs.plan.blocks, b, point.solved.b, strict=True):
-            effects = own - np.tensordot(beta.T, x[:-1], axes=1)
-            taken += np.einsum("nq,mqn->nm", z, effects[:, :, block.codes])
+        pairs = zip(b, point.solved.b, strict=True)
+        effects = [own - np.tensordot(beta.T, x[:-1], axes=1) for own, x in pairs]
+        taken = Q @ beta + self._effects_of_records(effects)
         return np.asarray(columns - designs.units.times_inverse(point.R_inverses, taken))
 
     def _scores(self, at: State) -> Scores:
@@ -167,23 +199,37 @@ class BlockedEngine(MomentEngine):
         def scores(directions: list[Direction]) -> Array:
             # V_i P y of all records: R_i is not made of moments
             Py = self._project(at.theta, self._fixed.columns[:, -1:])
-            moved = np.column_stack([self._moved(at, d, Py) for d in directions])
+            ZPy = tuple(at.point.contrast(ZV)[None] for ZV in at.point.solved.ZVM)
+            moved = np.hstack([self._moved(d, Py, ZPy) for d in directions])
             return 2.0 * moved.T @ self._project(at.theta, moved)
 
         return scores
 
-    def _moved(self, at: State, direction: Direction, Py: Array) -> Array:
-        """(dV) P y along a direction, for the model of W^1/2 y; shape (n,)."""
-        designs = self._designs
+    def _moved_products(self, at: State, directions: list[Direction]) -> Array:
+        if isinstance(self.model.residual, Homogeneous):
+            return super()._moved_products(at, directions)
+        solved, designs, Q = at.point.solved, self._designs, self._fixed.columns[:, :-1]
+        left = Q - self._effects_of_records([b[:-1] for b in solved.b])
+        VQ = designs.units.times_inverse(at.point.R_inverses, left)
+        ZVQ = tuple(ZV[:-1] for ZV in solved.ZVM)
+        moved = np.hstack([self._moved(d, VQ, ZVQ) for d in directions])
+        return by_direction(moved.T @ self._project(at.theta, moved), len(directions))
+
+    def _moved(self, direction: Direction, VM: Array, ZVM: tuple[Array, ...]) -> Array:
+        """(dV) V^-1 M along a direction, for the model of W^1/2 y, from V^-1 M and Z'V^-1 M; (n, m)."""
         if direction.R is not None:
-            return designs.units.times(direction.R, Py)[:, 0]
-        out = np.zeros(self.model.n)
-        for k, (z, block) in enumerate(zip(designs.Z, designs.plan.blocks, strict=True)):
-            dS = direction.S[k]
-            if dS is not None:
-                effects = dS @ at.point.contrast(at.point.solved.ZVM[k])
-                out += np.einsum("nq,qn->n", z, effects[:, block.codes])
-        return out
+            return self._designs.units.times(direction.R, VM)
+        pairs = zip(direction.S, ZVM, strict=True)
+        return self._effects_of_records([np.zeros_like(v) if dS is None else dS @ v for dS, v in pairs])
+
+    def _effects_of_records(self, effects: Sequence[Array]) -> Array:
+        """Z u for effects (m, q, l) per block, for the model of W^1/2 y; shape (n, m)."""
+        designs = self._designs
+        triples = zip(designs.Z, designs.plan.blocks, effects, strict=True)
+        return sum(
+            (np.einsum("nq,mqn->nm", z, u[:, :, block.codes]) for z, block, u in triples),
+            start=np.zeros((self.model.n, len(effects[0]))),
+        )
 
 
 def _refuse(model: MixedModel) -> None:

@@ -11,11 +11,21 @@ from henderson.covariance import ByUnit, Coordinates
 from henderson.engine.blocked.chart import Chart, make_chart
 from henderson.engine.blocked.curvature import Scores, curvature, score_curvature, to_absolute
 from henderson.engine.blocked.factor import Spread, spread
-from henderson.engine.blocked.moments import by_blocks
+from henderson.engine.blocked.joint import effect_covariance
+from henderson.engine.blocked.kenward_roger import gram_slopes, moved_products
+from henderson.engine.blocked.moments import Moments, by_blocks
 from henderson.engine.blocked.plan import Plan
-from henderson.engine.blocked.start import MomentEquations
+from henderson.engine.blocked.start import MomentEquations, last_column
 from henderson.engine.blocked.system import Direction, Point, Slopes, System
-from henderson.engine.protocol import Criterion, Information, InformationKind, Solution, TermSolution
+from henderson.engine.protocol import (
+    Criterion,
+    EffectCovariance,
+    Information,
+    InformationKind,
+    KenwardRogerPieces,
+    Solution,
+    TermSolution,
+)
 from henderson.model import ModelShape
 
 Array = NDArray[np.float64]
@@ -134,16 +144,19 @@ class MomentEngine:
             theta[self._shape.residual_slice] = residual.start()
             R0 = np.eye(residual.covariance.q)
         moments = system.moments(system.units.inverses(R0))
-        if self._equations is None:
-            df = system.n - system.p
-            self._equations = MomentEquations.of(plan, moments.random, moments.columns, df)
-        S = self._equations.solve(plan, moments.columns, float(moments.gram[-1, -1]))
+        S = self._moment_equations(moments).solve(last_column(plan, moments.columns), moments.gram[-1:, -1])
         parts = self._shape.theta_slices()
         for block, relative in zip(plan.blocks, S, strict=True):
             for i, columns in zip(block.terms, block.columns, strict=True):
-                T = np.linalg.solve(self._basis.scales[i], np.linalg.cholesky(relative[columns, columns]))
+                T = np.linalg.solve(self._basis.scales[i], np.linalg.cholesky(relative[0, columns, columns]))
                 theta[parts[i]] = self._shape.terms[i].covariance.nearest(T)
         return theta
+
+    def _moment_equations(self, moments: Moments) -> MomentEquations:
+        if self._equations is None:
+            df = self._system.n - self._system.p
+            self._equations = MomentEquations.of(self._plan, moments.random, moments.columns, df)
+        return self._equations
 
     # -- one theta -------------------------------------------------------------------------------------
 
@@ -250,6 +263,31 @@ class MomentEngine:
                 terms[i] = TermSolution(effects, sigma2 * spread_i)
         return Solution(beta, cov_beta, sigma2, tuple(terms), point.pwrss - ussq, ussq)
 
+    def fixed_slopes(self, theta: Array, *, reml: bool) -> Array:
+        """Derivatives of the covariance of the fixed effects in (theta, sigma^2), (n_theta + 1, p, p)."""
+        at = self._at(theta)
+        sigma2 = at.point.pwrss / self._nu(reml)
+        half = np.linalg.solve(self._basis.R, at.point.XVX_inverse)
+        by_theta = -sigma2 * half @ gram_slopes(at.slopes, at.chart.directions()) @ half.T
+        R_inverse = np.linalg.inv(self._basis.R)
+        return np.concatenate([by_theta, (half @ R_inverse.T)[None]])
+
+    def kr_pieces(self, theta: Array) -> KenwardRogerPieces:
+        """What Kenward and Roger's method needs, at the sigma^2 of REML."""
+        at, R = self._at(theta), self._basis.R
+        directions = at.chart.tangent_directions()
+        second = curvature(
+            self._system, at.chart.T, at.point, directions, "expected", reml=True, scores=self._scores(at)
+        )
+        sigma2 = at.point.pwrss / self._nu(True)
+        P = R.T @ gram_slopes(at.slopes, directions) @ R / sigma2**2
+        Q = R.T @ self._moved_products(at, directions) @ R / sigma2**3
+        return KenwardRogerPieces(P, Q, -second.logdet / sigma2**2)
+
+    def _moved_products(self, at: State, directions: list[Direction]) -> Array:
+        """Q'V^-1 V_i P V_j V^-1 Q, (k, k, p, p)."""
+        return moved_products(self._plan, at.point, directions)
+
     def posterior_cov(self, theta: Array, A: Array, *, reml: bool) -> Array:
         """A' C^-1 A sigma^2 for contrasts A of (beta, b), shape (p + sum l q, k).
 
@@ -272,3 +310,9 @@ class MomentEngine:
         total = point.factor.gram(reduced, reduced) + rest.T @ point.XVX_inverse @ rest
         sigma2 = point.pwrss / self._nu(reml)
         return np.asarray(sigma2 * total)
+
+    def effect_cov(self, theta: Array, levels: NDArray[np.intp], *, reml: bool) -> EffectCovariance:
+        """Joint covariance of the effects of combinations of levels, (K, n_terms); -1 is an unseen one."""
+        at = self._at(theta)
+        C, B = effect_covariance(at.point, at.within, at.chart, self._basis.R, levels)
+        return EffectCovariance(at.point.pwrss / self._nu(reml) * C, B)

@@ -76,27 +76,35 @@ class MomentEquations:
         scale[scale == 0.0] = 1.0
         return cls(H, unknowns, scale, _pseudoinverse(M / np.outer(scale, scale)))
 
-    def solve(self, plan: Plan, columns: ColumnMoments, rss: float) -> tuple[Array, ...]:
-        """S~ of each block of the plan, relative to sigma^2; positive definite.
+    def solve(self, ZY: Sequence[Array], rss: Array) -> tuple[Array, ...]:
+        """S~ of each block of the plan for k responses, relative to sigma^2; positive definite.
 
         Parameters
         ----------
-        plan : Plan
-        columns : ColumnMoments
-            The last of the columns is the least-squares residual of the response.
-        rss : float
-            Its sum of squares.
+        ZY : sequence of ndarray, (k, q, l) per block
+            Z'r of the least-squares residual r of each response.
+        rss : ndarray, (k,)
+            r'r.
+
+        Returns
+        -------
+        tuple of ndarray, (k, q, q) per block
         """
-        effects = [plan.core_effects(u) for u in range(len(plan.core))]
-        last = [*(c[-1] for c in columns.chain), *(columns.core[-1, e] for e in effects)]
-        b = [np.einsum("abl,bl->al", H, r) for H, r in zip(self.H, last, strict=True)]
-        right = np.array([*(b[k][i] @ b[k][j] for k, i, j in self.unknowns), rss])
-        v = self.solver @ (right / self.scale) / self.scale
-        sigma2 = max(float(v[-1]), LEAST_RESIDUAL * rss / self.scale[-1] ** 2)
-        out = tuple(np.zeros((block.q, block.q)) for block in plan.blocks)
-        for value, (k, i, j) in zip(v, self.unknowns, strict=False):
-            out[k][i, j] = out[k][j, i] = value / sigma2
+        b = [np.einsum("abl,kbl->kal", H, r) for H, r in zip(self.H, ZY, strict=True)]
+        squares = [np.einsum("kl,kl->k", b[t][:, i], b[t][:, j]) for t, i, j in self.unknowns]
+        right = np.column_stack([*squares, rss])
+        v = (right / self.scale) @ self.solver.T / self.scale
+        sigma2 = np.maximum(v[:, -1], LEAST_RESIDUAL * rss / self.scale[-1] ** 2)
+        out = tuple(np.zeros((rss.size, *H.shape[:2])) for H in self.H)
+        for value, (t, i, j) in zip(v.T, self.unknowns, strict=False):
+            out[t][:, i, j] = out[t][:, j, i] = value / sigma2
         return tuple(_between(S) for S in out)
+
+
+def last_column(plan: Plan, columns: ColumnMoments) -> list[Array]:
+    """Z'r of each block, (1, q, l), where the last of the columns is r."""
+    effects = [plan.core_effects(u) for u in range(len(plan.core))]
+    return [*(c[-1:] for c in columns.chain), *(columns.core[-1:, e] for e in effects)]
 
 
 def _in_blocks(plan: Plan, random: RandomMoments, columns: ColumnMoments) -> tuple[list[Array], list[Array]]:
@@ -114,7 +122,7 @@ def _pseudoinverse(M: Array) -> Array:
 
 def _between(S: Array) -> Array:
     w, V = np.linalg.eigh(S)
-    return np.asarray((V * np.clip(w, SMALLEST, LARGEST)) @ V.T)
+    return np.asarray((V * np.clip(w, SMALLEST, LARGEST)[:, None]) @ V.transpose(0, 2, 1))
 
 
 def _spreads(

@@ -147,6 +147,14 @@ class Slopes:
         triples = zip(self.logdet_v, self.logdet_x, self.pwrss, strict=True)
         return tuple(v + (x if reml else 0.0) + nu / self.point.pwrss * y for v, x, y in triples)
 
+    def gram_along(self, direction: Direction) -> NDArray[Any]:
+        """Derivative of [Q y]'V^-1 [Q y] along a direction, (p + 1, p + 1)."""
+        total = np.zeros_like(self.point.moments.gram)
+        for ZV, d in zip(self.point.solved.ZVM, direction.S, strict=True):
+            if d is not None:
+                total = total - np.einsum("maq,naq->mn", d @ ZV, ZV, optimize=True)
+        return total if direction.R is None else total + self._gram(self._moved_moments(direction.R))
+
     def along(self, direction: Direction) -> NDArray[Any]:
         """Derivatives of log|V|, log|X'V^-1 X| and y'Py along a direction."""
         total = np.zeros(3, dtype=self.point.XVX.dtype)
@@ -167,18 +175,27 @@ class Slopes:
         return out
 
     def _along_residual(self, E: NDArray[np.float64]) -> NDArray[Any]:
-        # V^-1 M = R^-1 (M - Z b), b the effects that M predicts: d M'V^-1 M = (M - Z b)' dR^-1 (M - Z b)
         system, point = self.system, self.point
-        N = system.parts.combine(system.units.slopes(point.R_inverses, E))
-        b = point.solved.b
-        effects = by_blocks(system.plan, b)
-        crossed = pair(N.columns, effects)
-        squared = pair(of_effects(system.plan, N.random, b), effects)
-        D = N.gram - crossed - crossed.T + squared
+        N = self._moved_moments(E)
+        D = self._gram(N)
         logdet_v = system.units.logdet_slope(point.R_inverses, E) + trace(point.factor, self.within, N.random)
         logdet_x = (point.XVX_inverse * D[:-1, :-1]).sum()
         y = np.append(-point.beta, 1.0)
         return np.array([logdet_v, logdet_x, y @ D @ y])
+
+    def _moved_moments(self, E: NDArray[np.float64]) -> Moments:
+        """Moments in the derivative of R^-1 along E."""
+        units = self.system.units
+        return self.system.parts.combine(units.slopes(self.point.R_inverses, E))
+
+    def _gram(self, N: Moments) -> NDArray[Any]:
+        """Derivative of [Q y]'V^-1 [Q y] for moments N in that of R^-1."""
+        # V^-1 M = R^-1 (M - Z b), b the effects that M predicts: d M'V^-1 M = (M - Z b)' dR^-1 (M - Z b)
+        plan, b = self.system.plan, self.point.solved.b
+        effects = by_blocks(plan, b)
+        crossed = pair(N.columns, effects)
+        squared = pair(of_effects(plan, N.random, b), effects)
+        return np.asarray(N.gram - crossed - crossed.T + squared)
 
 
 def _in_blocks(point: Point, within: Spread) -> tuple[tuple[Array, ...], ...]:

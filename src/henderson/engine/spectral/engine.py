@@ -10,10 +10,19 @@ from numpy.typing import NDArray
 from henderson.covariance import Coordinates
 from henderson.engine.blocked.basis import FixedBasis, fixed_basis, with_response
 from henderson.engine.blocked.curvature import Curvature, to_absolute
-from henderson.engine.protocol import Criterion, Information, InformationKind, Solution, TermSolution
+from henderson.engine.protocol import (
+    Criterion,
+    EffectCovariance,
+    Information,
+    InformationKind,
+    KenwardRogerPieces,
+    Solution,
+    TermSolution,
+)
+from henderson.engine.spectral.fixed_slopes import gram_slopes, moved_products, projected_traces
 from henderson.engine.spectral.point import Point, evaluate
 from henderson.engine.spectral.spectrum import Spectrum, decompose
-from henderson.engine.spectral.structure import kernel, refuse, times, to_records
+from henderson.engine.spectral.structure import kernel, mean_diagonal, refuse, times, to_records
 from henderson.model import MixedModel
 
 Array = NDArray[np.float64]
@@ -234,6 +243,23 @@ class SpectralEngine:
             ussq=point.ratio * float(shrunk @ (spectrum.values * shrunk)),
         )
 
+    def fixed_slopes(self, theta: Array, *, reml: bool) -> Array:
+        """Derivatives of the covariance of the fixed effects in (theta, sigma^2), (n_theta + 1, p, p)."""
+        at = self._at(theta)
+        sigma2 = at.point.pwrss.value / self._nu(reml)
+        half = np.linalg.solve(self._fixed.R, at.point.schur)
+        by_ratio = -sigma2 * half @ gram_slopes(self._spectrum, at.point)[0] @ half.T
+        by_sigma2 = half @ np.linalg.inv(self._fixed.R).T
+        return np.concatenate([at.slope[:, None, None] * by_ratio, by_sigma2[None]])
+
+    def kr_pieces(self, theta: Array) -> KenwardRogerPieces:
+        """What Kenward and Roger's method needs, at the sigma^2 of REML."""
+        point, spectrum, R = self._at(theta).point, self._spectrum, self._fixed.R
+        sigma2 = point.pwrss.value / self._nu(True)
+        P = R.T @ gram_slopes(spectrum, point) @ R / sigma2**2
+        Q = R.T @ moved_products(spectrum, point) @ R / sigma2**3
+        return KenwardRogerPieces(P, Q, projected_traces(spectrum, point) / sigma2**2)
+
     def _conditional(self, point: Point) -> Array:
         """Diagonal of S G - S^2 G Z'V^-1 Z G, shape (l,).
 
@@ -275,6 +301,20 @@ class SpectralEngine:
         th = t.T @ (spectrum.fixed.T @ g - point.ratio * (spectrum.cross.T @ shrunk))
         total = point.ratio * (A[p:].T @ Ga) - rotated.T @ shrunk + t.T @ point.schur @ t - th - th.T
         return np.asarray(point.pwrss.value / self._nu(reml) * total)
+
+    def effect_cov(self, theta: Array, levels: NDArray[np.intp], *, reml: bool) -> EffectCovariance:
+        """Covariance of the effects of levels, (K, 1), and their link to beta; -1 is an unseen level."""
+        point, spectrum, term = self._at(theta).point, self._spectrum, self._term
+        # V^-1 X = H schur^-1 R
+        H = spectrum.fixed - point.ratio * (spectrum.vectors @ (point.shrink[:, None] * spectrum.cross))
+        weights = np.zeros((term.n_levels, self.model.p))
+        weights[term.codes] = term.z * (H @ (point.schur_inverse @ self._fixed.R))
+        # An unseen level is the last row
+        link = np.vstack([point.ratio * times(term, weights), np.zeros(self.model.p)])
+        own = np.append(self._conditional(point), point.ratio * mean_diagonal(term))
+        level = levels[:, 0]
+        sigma2 = point.pwrss.value / self._nu(reml)
+        return EffectCovariance(sigma2 * own[level, None, None], link[level, None])
 
     def project(self, theta: Array, M: Array) -> Array:
         """P M for M (n, m), with V relative to sigma^2."""

@@ -85,6 +85,14 @@ def times(term: RandomTerm, M: Array) -> Array:
     return np.asarray(term.relationship.matrix @ M)
 
 
+def mean_diagonal(term: RandomTerm) -> float:
+    """Mean relationship of the levels to themselves."""
+    if isinstance(term.relationship, FactorRelationship):
+        return float((term.relationship.factor**2).sum()) / term.n_levels
+    assert isinstance(term.relationship, DenseRelationship)
+    return float(np.trace(term.relationship.matrix)) / term.n_levels
+
+
 def to_records(term: RandomTerm, levels: Index) -> tuple[Array, Array]:
     """G[levels, :] Z', shape (k, n), and the diagonal of G there, shape (k,)."""
     codes, z = term.codes, term.z[:, 0]

@@ -1,0 +1,190 @@
+"""How much each row has to say: leverage, Cook's distance, and residuals over their standard deviations."""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from henderson.covariance import ByUnit
+from henderson.engine.blocked.residual import unit_blocks
+from henderson.errors import DataError, ModelNotSupportedError
+from henderson.fit import FittedModel
+from henderson.prediction.choice import chosen_effects
+from henderson.prediction.error_covariance import error_covariance
+from henderson.prediction.records import UsedRecords
+from henderson.prediction.rows import Rows
+
+Array = NDArray[np.float64]
+ResidualKind = Literal["response", "pearson", "scaled", "standardised", "studentised", "marginal"]
+
+
+def leverage(fit: FittedModel) -> Array:
+    """How much the fitted value of each row moves with its own response, theta held fixed.
+
+    The diagonal of the matrix H with fitted = H y; it adds up to the effective number of parameters.
+    Demidenko & Stukel (2005), Stat. Med. 24:893; lme4's `hatvalues`.
+
+    Parameters
+    ----------
+    fit : FittedModel
+        With its engine.
+
+    Returns
+    -------
+    ndarray, shape (n,)
+        NaN in the places of excluded rows.
+
+    Raises
+    ------
+    HendersonError
+        If the fit has no rows, or no engine.
+
+    Notes
+    -----
+    The errors of the fitted values have covariance E = sigma^2 (R - R P R), and H = I - R P, so that
+    H = E R^-1 / sigma^2: only elements of E within units of the residuals are needed.
+
+    Examples
+    --------
+    >>> import henderson as hd
+    >>> fit = hd.lmer("Reaction ~ Days + (Days | Subject)", hd.example_data("sleepstudy"))
+    >>> leverage(fit)[:3].round(3), float(leverage(fit).sum().round(3))
+    (array([0.229, 0.17 , 0.127]), 29.022)
+    """
+    return fit.estimates.by_row("the rows").pad(_leverage(fit))
+
+
+def cooks_distance(fit: FittedModel) -> Array:
+    """Cook's distance of each row, theta held fixed: lme4's `cooks.distance`.
+
+    Parameters
+    ----------
+    fit : FittedModel
+        With its engine.
+
+    Returns
+    -------
+    ndarray, shape (n,)
+        NaN in the places of excluded rows, and for a leverage of 1.
+
+    Raises
+    ------
+    ModelNotSupportedError
+        If residuals are correlated.
+    HendersonError
+        If the fit has no rows, or no engine.
+    """
+    rows = fit.estimates.by_row("the rows")
+    _check_independent(fit, "Cook's distance of a row")
+    hat = _leverage(fit)
+    p, sigma2 = fit.estimates.beta.size, fit.estimates.sigma2
+    with np.errstate(divide="ignore", invalid="ignore"):
+        distance = (rows.scaled_residuals / (1.0 - hat)) ** 2 * hat / (sigma2 * p)
+    return rows.pad(_finite(distance))
+
+
+def residuals_of(fit: FittedModel, kind: ResidualKind = "response") -> Array:
+    """Residuals of the rows of the fit.
+
+    Parameters
+    ----------
+    fit : FittedModel
+    kind : {"response", "pearson", "scaled", "standardised", "studentised", "marginal"}
+        ============ ======================================================================================
+        response     response less fitted values, r
+        pearson      r times the root of the weight, over the relative standard deviation of a residual
+                     structure
+        scaled       that over sigma: the scaled residuals of the summary
+        standardised r over its own standard deviation, sigma sqrt(1 - leverage) for weights of 1; this is
+                     what lme4's `rstudent` gives
+        studentised  the same with the sigma of the model without the row, theta held fixed (Cook & Weisberg
+                     1982, section 2.2)
+        marginal     response less the fixed part alone
+        ============ ======================================================================================
+
+    Returns
+    -------
+    ndarray, shape (n,)
+        NaN in the places of excluded rows, and where a standard deviation is zero.
+
+    Raises
+    ------
+    DataError
+        For another kind.
+    ModelNotSupportedError
+        For studentised residuals, if residuals are correlated.
+    HendersonError
+        If the fit has no rows, or no engine and the kind needs it.
+    """
+    if kind not in get_args(ResidualKind):
+        raise DataError(f"kind is {kind!r}; it can be {', '.join(map(repr, get_args(ResidualKind)))}")
+    rows = fit.estimates.by_row("residuals")
+    sigma = np.sqrt(fit.estimates.sigma2)
+    match kind:
+        case "response":
+            out = rows.y - rows.fitted
+        case "pearson":
+            out = rows.scaled_residuals
+        case "scaled":
+            out = rows.scaled_residuals / sigma
+        case "marginal":
+            out = rows.y - rows.mean
+        case _:
+            out = _standardised(fit)
+            if kind == "studentised":
+                _check_independent(fit, "studentised residuals")
+                nu = fit.nobs - fit.estimates.beta.size if fit.estimates.reml else fit.nobs
+                # Leaving out the row takes r^2 of y'Py / sigma^2 = nu
+                with np.errstate(divide="ignore", invalid="ignore"):
+                    out = _finite(out * np.sqrt((nu - 1) / (nu - out**2)))
+    return rows.pad(np.asarray(out))
+
+
+def _used(fit: FittedModel) -> tuple[UsedRecords, Rows]:
+    """The rows of the fit with all random effects."""
+    records = UsedRecords(fit.estimates, fit.engine.model)
+    return records, Rows.of(records, fit.estimates, chosen_effects(fit.estimates, "all"))
+
+
+def _leverage(fit: FittedModel) -> Array:
+    (_, rows), model, estimates = _used(fit), fit.engine.model, fit.estimates
+    R0 = np.eye(1)
+    if isinstance(model.residual, ByUnit):
+        R0 = model.residual.matrix(estimates.theta[model.residual_slice])
+    root = np.ones(model.n) if model.weights is None else np.sqrt(model.weights)
+    units = unit_blocks(model.residual, model.n)
+    out = np.zeros(model.n)
+    for pattern, inverse in zip(units.patterns, units.inverses(R0), strict=True):
+        for a, b in zip(*np.triu_indices(pattern.positions.size), strict=True):
+            own, other = pattern.rows[:, a], pattern.rows[:, b]
+            left = rows.take(own)
+            E = error_covariance(fit, left, left if a == b else rows.take(other))
+            share = inverse[a, b] * root[own] * root[other] * E
+            out[own] += share
+            if a != b:
+                out[other] += share
+    return out / estimates.sigma2
+
+
+def _standardised(fit: FittedModel) -> Array:
+    estimates = fit.estimates
+    records, rows = _used(fit)
+    values = estimates.by_row("residuals")
+    variance = estimates.sigma2 * records.relative_variance() - error_covariance(fit, rows, rows)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return _finite((values.y - values.fitted) / np.sqrt(np.maximum(variance, 0.0)))
+
+
+def _check_independent(fit: FittedModel, what: str) -> None:
+    residual = fit.engine.model.residual
+    if isinstance(residual, ByUnit) and residual.n_units < fit.nobs:
+        raise ModelNotSupportedError(
+            f"{what} is for independent residuals, and residual='{residual.label}' lets them vary together: "
+            "look at the influence of whole groups"
+        )
+
+
+def _finite(values: Array) -> Array:
+    return np.where(np.isfinite(values), values, np.nan)

@@ -1,0 +1,164 @@
+"""New responses from a fitted model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from henderson.covariance import ByUnit, DenseRelationship, FactorRelationship, Identity, Relationship
+from henderson.engine.blocked.residual import unit_blocks
+from henderson.errors import DataError, ModelNotSupportedError
+from henderson.fit import FittedModel
+from henderson.model import RandomTerm
+
+Array = NDArray[np.float64]
+Index = NDArray[np.intp]
+#: Sets the streams of simulated responses apart from those of other uses of one seed.
+PURPOSE = 1
+#: Numbers that are drawn before they are made into responses.
+CHUNK = 4_000_000
+
+
+def simulate(
+    fit: FittedModel, n: int, *, use_random: bool = False, seed: int | None = None, first: int = 0
+) -> Array:
+    """Draw responses from a fit, on the scale that was fitted.
+
+    Parameters
+    ----------
+    fit : FittedModel
+        With its source.
+    n : int
+        Number of responses.
+    use_random : bool
+        Keep the random effects at their conditional modes, and draw residuals only; by default both are
+        drawn.
+    seed : int, optional
+        Response i depends on the seed and i alone. None draws other ones at each call.
+    first : int
+        Number of the first response: ``simulate(fit, 2, seed=1, first=3)`` are columns 3 and 4 of
+        ``simulate(fit, 5, seed=1)``.
+
+    Returns
+    -------
+    ndarray, shape (rows used, n)
+
+    Raises
+    ------
+    DataError
+        If `n` or `first` is not a whole number from 0 on.
+    HendersonError
+        If the fit has no rows, or no engine.
+
+    Examples
+    --------
+    >>> import henderson as hd
+    >>> fit = hd.lmer("Reaction ~ Days + (Days | Subject)", hd.example_data("sleepstudy"))
+    >>> simulate(fit, 1000, seed=1).shape
+    (180, 1000)
+    """
+    for name, value in (("n", n), ("first", first)):
+        if not isinstance(value, int | np.integer) or value < 0:
+            raise DataError(f"{name} must be a whole number, 0 or more; it is {value!r}")
+    return Simulator.of(fit, use_random=use_random).draw(n, seed=seed, first=first)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Simulator:
+    """A fit made ready to draw from.
+
+    Attributes
+    ----------
+    mean : ndarray, (n,)
+        What every response has.
+    terms : tuple of RandomTerm
+        Whose effects are drawn.
+    factors : tuple of ndarray, (q, q) per term
+        Factor of the covariance of a level's effects.
+    roots : tuple of ndarray, (l, r), or None, per term
+        A root of the relationship; None for unrelated levels.
+    blocks : tuple of (ndarray (units, m), ndarray (m, m))
+        Records of units alike, and the factor of the covariance of their residuals.
+    root_weights : ndarray, (n,), or None
+    """
+
+    mean: Array
+    terms: tuple[RandomTerm, ...]
+    factors: tuple[Array, ...]
+    roots: tuple[Array | None, ...]
+    blocks: tuple[tuple[Index, Array], ...]
+    root_weights: Array | None
+
+    @classmethod
+    def of(cls, fit: FittedModel, *, use_random: bool) -> Simulator:
+        """What is needed of a fit; a dense relationship is decomposed, which costs O(l^3)."""
+        estimates = fit.estimates
+        rows = estimates.by_row("the rows")
+        model = fit.engine.model
+        sigma = float(np.sqrt(estimates.sigma2))
+        R0 = np.eye(1)
+        if isinstance(model.residual, ByUnit):
+            R0 = model.residual.matrix(estimates.theta[model.residual_slice])
+        patterns = unit_blocks(model.residual, model.n).patterns
+        terms = () if use_random else model.terms
+        return cls(
+            mean=rows.fitted if use_random else rows.mean,
+            terms=terms,
+            factors=tuple(sigma * modes.T for modes in estimates.terms[: len(terms)]),
+            roots=tuple(_root(term.relationship) for term in terms),
+            blocks=tuple((p.rows, np.asarray(sigma * np.linalg.cholesky(R0[p.block]))) for p in patterns),
+            root_weights=None if model.weights is None else np.sqrt(model.weights),
+        )
+
+    def draw(self, n: int, *, seed: int | None, first: int = 0) -> Array:
+        """Responses `first` to ``first + n - 1`` of a seed, shape (rows, n)."""
+        entropy = np.random.SeedSequence(seed).entropy
+        widths = [self._places(k) * term.q for k, term in enumerate(self.terms)]
+        ends = np.cumsum([self.mean.size, *widths])
+        out = np.empty((n, self.mean.size))
+        step = max(1, CHUNK // int(ends[-1]))
+        for start in range(0, n, step):
+            part = out[start : start + step]
+            numbers = np.empty((len(part), ends[-1]))
+            for i, row in enumerate(numbers, start=first + start):
+                stream = np.random.SeedSequence(entropy, spawn_key=(PURPOSE, i))
+                np.random.Generator(np.random.PCG64(stream)).standard_normal(out=row)
+            residuals, *effects = np.split(numbers, ends[:-1], axis=1)
+            self._residuals(residuals, part)
+            part += self.mean
+            for k, normal in enumerate(effects):
+                self._add_effects(k, normal.reshape(len(part), -1, self.terms[k].q), part)
+        return out.T
+
+    def _places(self, k: int) -> int:
+        root = self.roots[k]
+        return self.terms[k].n_levels if root is None else root.shape[1]
+
+    def _residuals(self, normal: Array, out: Array) -> None:
+        for rows, factor in self.blocks:
+            out[:, rows] = normal[:, rows] @ factor.T
+        if self.root_weights is not None:
+            out /= self.root_weights
+
+    def _add_effects(self, k: int, normal: Array, out: Array) -> None:
+        term, root = self.terms[k], self.roots[k]
+        effects = normal @ self.factors[k].T
+        if root is not None:
+            effects = root @ effects
+        for j, z in enumerate(term.z.T):
+            out += z * effects[:, term.codes, j]
+
+
+def _root(relationship: Relationship) -> Array | None:
+    """L with G = L L', also of a singular G."""
+    match relationship:
+        case Identity():
+            return None
+        case FactorRelationship(factor=L):
+            return L
+        case DenseRelationship(matrix=G):
+            values, vectors = np.linalg.eigh(G)
+            return np.asarray(vectors * np.sqrt(np.maximum(values, 0.0)))
+    raise ModelNotSupportedError(f"draws with a {type(relationship).__name__} are not supported yet")
