@@ -1,0 +1,1 @@
+"""Questions asked of a fit: tests, degrees of freedom, intervals, marginal means, diagnostics."""
