@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from henderson.io.plink1 import open_plink1
     from henderson.io.relationship_files import read_grm, write_grm
     from henderson.lmm import LmerResult
+    from henderson.lmm.anova import anova
     from henderson.lmm.lmer import lmer
     from henderson.lmm.load import load
 
@@ -40,6 +41,7 @@ __all__ = [
     "ScanResult",
     "ScanRules",
     "__version__",
+    "anova",
     "example_data",
     "genotype_coding",
     "grm",
@@ -65,6 +67,7 @@ _HOME = {
     "Samples": "henderson.genotype",
     "ScanResult": "henderson.association.result",
     "ScanRules": "henderson.association.rules",
+    "anova": "henderson.lmm.anova",
     "example_data": "henderson.io.examples",
     "genotype_coding": "henderson.genotype",
     "grm": "henderson.association.grm",

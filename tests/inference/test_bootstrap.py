@@ -9,9 +9,8 @@ import pandas as pd
 import pytest
 
 import henderson as hd
-from henderson.inference import bootstrap_workers
-from henderson.inference.bootstrap import Bootstrap, bootstrap
-from henderson.inference.bootstrap_statistics import CHUNK_OF_FITS, make_statistic
+from henderson.inference.bootstrap import Bootstrap, bootstrap, workers
+from henderson.inference.bootstrap.statistics import CHUNK_OF_FITS, make_statistic
 from henderson.inference.parameters import parameters
 from henderson.prediction.simulate import simulate
 
@@ -237,7 +236,7 @@ def test_searches_that_do_not_end_fail(data):
 class TestWorkers:
     @pytest.mark.parametrize("statistic", [slopes, "icc"])
     def test_the_same_numbers(self, fit, statistic, monkeypatch):
-        monkeypatch.setattr("henderson.inference.bootstrap_statistics.CHUNK", 20)
+        monkeypatch.setattr("henderson.inference.bootstrap.statistics.CHUNK", 20)
         one = bootstrap(fit, statistic, n=2 * CHUNK_OF_FITS + 3, seed=8)
         two = bootstrap(fit, statistic, n=2 * CHUNK_OF_FITS + 3, seed=8, workers=2)
         pd.testing.assert_frame_equal(one.replicates, two.replicates, check_exact=True)
@@ -245,11 +244,11 @@ class TestWorkers:
 
     def test_a_fresh_process_can_do_the_work(self, fit):
         """Where processes are not forked, the job is all that a worker has."""
-        job = bootstrap_workers.Job.of(fit, make_statistic(fit, None), seed=2, use_random=False)
-        start = bootstrap_workers._prepare, (pickle.dumps(job),)
+        job = workers.Job.of(fit, make_statistic(fit, None), seed=2, use_random=False)
+        start = workers._prepare, (pickle.dumps(job),)
         with multiprocessing.get_context("spawn").Pool(1, *start) as pool:
-            away = pool.apply(bootstrap_workers._batch, (0, 3))
-        np.testing.assert_array_equal(away.values, bootstrap_workers.Bench(job).batch(0, 3).values)
+            away = pool.apply(workers._batch, (0, 3))
+        np.testing.assert_array_equal(away.values, workers.Bench(job).batch(0, 3).values)
 
     def test_a_function_without_a_name_stays_here(self, fit):
         with pytest.raises(hd.DataError, match=r"cannot be sent to worker processes .* or take workers=1"):

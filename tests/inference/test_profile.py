@@ -14,7 +14,7 @@ import henderson as hd
 from henderson.errors import DataError, HendersonError
 from henderson.inference.parameters import parameters
 from henderson.inference.profile import profile
-from henderson.inference.profile_jets import Jet
+from henderson.inference.profile.jets import Jet
 from reference import design_arguments, lmer_models, load_dataset, load_model, needs_lmer_reference
 
 #: lme4 1.1-31: confint(profile(lmer(Reaction ~ Days + (Days | Subject), sleepstudy)), oldNames = FALSE)

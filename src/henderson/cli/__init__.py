@@ -33,9 +33,11 @@ def fit(
     offset: str | None = None,
     subset: str | None = None,
     residual: str | None = None,
+    ddf: Literal["satterthwaite", "kenward-roger", "none"] = "satterthwaite",
+    anova: Annotated[bool, Parameter(negative="")] = False,
     out: str | None = None,
 ) -> None:
-    """Fit a linear mixed model to a table and print it, as R's lme4 would.
+    """Fit a linear mixed model to a table and print it, as R's lme4 and lmerTest would.
 
     Parameters
     ----------
@@ -54,8 +56,13 @@ def fit(
     residual
         Structure of the residuals: "diag(sex)", a variance for each stratum; or within units,
         "us(trait | iid)", "cs(trait | iid)" or "ar1(time | iid)".
+    ddf
+        Degrees of freedom of the tests: Satterthwaite's, Kenward and Roger's (with their standard errors; not
+        with --ml), or none, which shows t-values alone.
+    anova
+        Also print an F test of each term (type III).
     out
-        Also write OUT.tidy.tsv, OUT.ranef.tsv and OUT.summary.txt.
+        Also write OUT.tidy.tsv, OUT.ranef.tsv and OUT.summary.txt, and OUT.anova.tsv with --anova.
     """
     import logging
 
@@ -64,7 +71,8 @@ def fit(
     # What the library logs about a fit stands in the printed summary already.
     logging.getLogger("henderson").addHandler(logging.NullHandler())
     by_column = {"weights": weights, "offset": offset, "subset": subset, "residual": residual}
-    fit_table(formula, table, reml=not ml, by_column=by_column, out=out)
+    tests = None if ddf == "none" else ddf
+    fit_table(formula, table, reml=not ml, by_column=by_column, ddf=tests, anova=anova, out=out)
 
 
 @app.command(

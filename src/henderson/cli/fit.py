@@ -2,14 +2,17 @@
 
 import sys
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from henderson.cli.common import check_folder
+from henderson.errors import DataError
 from henderson.io.whole_files import whole_files
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from henderson.inference.denominator import Ddf
     from henderson.lmm import LmerResult
 
 
@@ -26,12 +29,16 @@ def fit_table(
     *,
     reml: bool,
     by_column: Mapping[str, Any],
+    ddf: "Ddf | None",
+    anova: bool,
     out: str | None,
 ) -> None:
     """Fit `formula` to the table in a file, print the fit and, with `out`, write it to files.
 
     `by_column` are weights, offset, subset and residual.
     """
+    if anova and ddf is None:
+        raise DataError("--anova needs degrees of freedom: leave --ddf none out")
     if out is not None:
         check_folder(out)
     from henderson.io.tables import read_table
@@ -42,10 +49,16 @@ def fit_table(
     fit = lmer(formula, data, REML=reml, **by_column)
     given = {"data": table, **by_column}
     used = "".join(f"{what.capitalize()}: {value}\n" for what, value in given.items() if value is not None)
-    summary = f"{used}{fit}\n"
+    summary = f"{used}{fit.summary(ddf=ddf)}\n"
+    tables = {"tidy": fit.tidy(ddf=ddf or "satterthwaite"), "ranef": _predicted_effects(fit)}
+    if anova and ddf is not None:
+        tests = fit.anova(ddf=ddf)
+        shown = tests.drop(columns="neg_log_10_p_value").to_string(float_format="%.5g")
+        summary += f"\nF tests of the terms (type III):\n{shown}\n"
+        tables["anova"] = tests.rename_axis("term").reset_index()
     sys.stdout.write(summary)
     if out is not None:
-        _write(fit, summary, out)
+        _write(tables, summary, out)
 
 
 def _numbers(formula: str, subset: str | None) -> set[str]:
@@ -99,13 +112,13 @@ def _predicted_effects(fit: "LmerResult") -> "pd.DataFrame":
     return pd.concat(parts, ignore_index=True)
 
 
-def _write(fit: "LmerResult", summary: str, prefix: str) -> None:
-    """Write the three files; each appears under its name only once it is complete."""
+def _write(tables: "Mapping[str, pd.DataFrame]", summary: str, prefix: str) -> None:
+    """Write the files; each appears under its name only once it is complete."""
     writers: dict[str, Callable[[BinaryIO], object]] = {
-        "tidy.tsv": lambda file: fit.tidy().to_csv(file, sep="\t", index=False, na_rep="NA"),
-        "ranef.tsv": lambda file: _predicted_effects(fit).to_csv(file, sep="\t", index=False, na_rep="NA"),
-        "summary.txt": lambda file: file.write(summary.encode()),
+        f"{name}.tsv": partial(table.to_csv, sep="\t", index=False, na_rep="NA")
+        for name, table in tables.items()
     }
+    writers["summary.txt"] = lambda file: file.write(summary.encode())
     with whole_files(*(f"{prefix}.{ending}" for ending in writers)) as files:
         for write, file in zip(writers.values(), files, strict=True):
             write(file)

@@ -41,8 +41,8 @@ def wald(fit: FittedModel, which: str | Sequence[str] | None = None, *, level: f
     Returns
     -------
     DataFrame
-        Columns lower and upper. They are NaN for standard deviations and correlations, whose estimates are too
-        far from normal.
+        Columns lower and upper. They are NaN for standard deviations and correlations, whose estimates are
+        too far from normal.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""The parameters of a fit as lme4's `confint` names them: standard deviations, correlations, fixed effects."""
+"""The parameters of a fit, as lme4's `confint` names them."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from henderson.io.frame import closest
 def variance_parameters(varcorr: VarCorr) -> dict[str, float]:
     """Standard deviations and correlations of all terms, and of the residual, in the order of theta.
 
-    ``sd_Days|Subject``, ``cor_Days.(Intercept)|Subject``, ``rho|Subject`` (the one correlation of a structure),
-    ``sigma``; the positions of a residual structure are ``sd_b|Residual``, and sigma is the first of them.
+    ``sd_Days|Subject``, ``cor_Days.(Intercept)|Subject``, ``rho|Subject`` (the one correlation of a
+    structure), ``sigma``; the positions of a residual structure are ``sd_b|Residual``, and sigma is the first
+    of them.
 
     Examples
     --------

@@ -10,12 +10,17 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from henderson.errors import HendersonError
-from henderson.fit import components, tables
+from henderson.fit import components
 from henderson.fit.fitted_model import FittedModel
 from henderson.fit.heritability import Heritability, heritability
 from henderson.fit.refit import Refits, refit_all
 from henderson.fit.summary import format_summary
-from henderson.prediction.predict import NewLevels, RandomChoice, predict_rows, predict_used
+from henderson.inference.denominator import Ddf
+from henderson.lmm import tables
+from henderson.lmm.diagnosing import Diagnosing
+from henderson.lmm.intervals import Intervals
+from henderson.lmm.predicting import Predicting
+from henderson.lmm.testing import Testing
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,7 +29,7 @@ Array = NDArray[np.float64]
 logger = logging.getLogger("henderson")
 
 
-class LmerResult(FittedModel):
+class LmerResult(Testing, Intervals, Predicting, Diagnosing):
     """A fitted linear mixed model. Made by `lmer`; the names are lme4's.
 
     ``print(fit)`` shows the summary. Numbers come as pandas objects with names. A file (`save`) and a pickle
@@ -51,52 +56,6 @@ class LmerResult(FittedModel):
 
     # -- questions -------------------------------------------------------------------------------------
 
-    def predict(
-        self,
-        newdata: Any = None,
-        *,
-        random: RandomChoice = "all",
-        new_levels: NewLevels = "error",
-    ) -> Array:
-        """Predict the mean response, at the levels' own random effects or without them.
-
-        An offset, by argument or in the formula, is added from the columns of `newdata`.
-
-        Parameters
-        ----------
-        newdata : table or mapping, optional
-            Rows to predict; without it those of the fit, padded as `fitted` is.
-        random : "all", "none" or list of str
-            Random effects to add: lme4's ``re.form``. A list names grouping factors (``"Subject"``) or terms
-            (``"(1 | Subject)"``, which may be a part of a term of the model).
-        new_levels : {"error", "population", "missing"}
-            What to do where a level is new or missing: refuse; predict without its effects (lme4's
-            ``allow.new.levels``); or give NaN.
-
-        Returns
-        -------
-        ndarray, shape (n,)
-            In units of the response; NaN in rows that miss a predictor, which is logged.
-
-        Raises
-        ------
-        DataError
-            If `newdata` lacks a column or has new levels, or the model lacks a random term.
-
-        Examples
-        --------
-        >>> import henderson as hd
-        >>> fit = hd.lmer("Reaction ~ Days + (Days | Subject)", hd.example_data("sleepstudy"))
-        >>> new = {"Days": [0, 10, 10], "Subject": ["308", "308", "somebody"]}
-        >>> fit.predict(new, new_levels="population").round(1)
-        array([253.7, 450.3, 356.1])
-        """
-        if newdata is None:
-            self._e.by_row("fitted values")
-            model = None if self._source is None else self._source.fitted.engine.model
-            return predict_used(self._e, model, random)
-        return predict_rows(self._e, newdata, random, new_levels)
-
     def heritability(self) -> Heritability:
         """Share of the genetic variance, with its standard error and test, for one term with a relationship.
 
@@ -109,17 +68,35 @@ class LmerResult(FittedModel):
         """
         return heritability(self.source.fitted)
 
-    def summary(self, *, width: int = 80) -> str:
-        """The summary as text, laid out like lme4's."""
-        return format_summary(tables.summary_view(self, self._e), width=width)
+    def summary(self, *, ddf: Ddf | None = "satterthwaite", width: int = 80) -> str:
+        """The summary as text, laid out like lmerTest's.
 
-    def tidy(self) -> pd.DataFrame:
+        Parameters
+        ----------
+        ddf : {"satterthwaite", "kenward-roger", "asymptotic"} or None
+            Denominator degrees of freedom of the t-tests; None shows t-values alone, as lme4.
+        width : int
+            Columns of the page; wider tables continue below.
+
+        Examples
+        --------
+        >>> import henderson as hd
+        >>> fit = hd.lmer("Reaction ~ Days + (Days | Subject)", hd.example_data("sleepstudy"))
+        >>> for line in fit.summary().splitlines()[17:20]:
+        ...     print(line.rstrip())
+                    Estimate Std. Error      df t value Pr(>|t|)
+        (Intercept)  251.405      6.825  17.000  36.838  < 2e-16 ***
+        Days          10.467      1.546  17.000   6.771 3.26e-06 ***
+        """
+        return format_summary(tables.summary_view(self, ddf), width=width)
+
+    def tidy(self, *, ddf: Ddf = "satterthwaite") -> pd.DataFrame:
         """One row per parameter, as broom.mixed's `tidy`.
 
-        Columns effect ("fixed" or "ran_pars"), group, term, estimate, std_error, statistic. Standard
-        deviations and correlations of the random effects stand in the rows "ran_pars".
+        Columns effect ("fixed" or "ran_pars"), group, term, estimate, std_error, statistic, df, p_value.
+        Standard deviations and correlations of the random effects stand in the rows "ran_pars".
         """
-        return tables.tidy(self._e, self.varcorr)
+        return tables.tidy(self, ddf)
 
     def glance(self) -> pd.DataFrame:
         """One row about the fit as a whole."""
@@ -268,12 +245,15 @@ class LmerResult(FittedModel):
         """
         from henderson.fit.saved import save
 
-        save(path, self._e, self._call)
+        save(path, self)
 
 
 def result_of(fit: FittedModel) -> LmerResult:
     """The result that answers questions about a fit."""
-    return LmerResult(fit._e, fit._call, fit._source)
+    result = LmerResult(fit._e, fit._call, fit._source)
+    if not fit.has_source:
+        result.satterthwaite = fit.satterthwaite
+    return result
 
 
 def spoken(fit: FittedModel) -> LmerResult:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from henderson.fit.estimates import Estimates
-from henderson.fit.summary import SummaryView, t_table
-from henderson.fit.varcorr import VarCorr
+from henderson.fit.summary import SummaryView, p_value_table, t_table
+from henderson.inference.contrasts import contrast
+from henderson.inference.denominator import Ddf
 from henderson.io.frame import to_pandas
 
 if TYPE_CHECKING:
@@ -17,9 +18,21 @@ if TYPE_CHECKING:
     from henderson.fit.fitted_model import FittedModel
 
 
-def summary_view(fit: FittedModel, estimates: Estimates) -> SummaryView:
-    """What the printed summary shows."""
-    sd = estimates.se
+METHODS: dict[Ddf, str] = {
+    "satterthwaite": "Satterthwaite's method",
+    "kenward-roger": "Kenward-Roger's method",
+    "asymptotic": "the normal distribution",
+}
+
+
+def summary_view(fit: FittedModel, ddf: Ddf | None) -> SummaryView:
+    """What the printed summary shows; t-values alone without `ddf`."""
+    estimates, sd = fit.estimates, fit.estimates.se
+    columns = t_table(estimates.beta.tolist(), sd.tolist())
+    if ddf is not None and estimates.beta.size:
+        tests = contrast(fit, np.eye(estimates.beta.size), ddf=ddf)
+        shown = ("estimate", "std_error", "df", "p_value")
+        columns = p_value_table(*(tests[name].tolist() for name in shown))
     with np.errstate(invalid="ignore", divide="ignore"):
         correlation = estimates.cov_beta / np.outer(sd, sd)
     return SummaryView(
@@ -36,30 +49,36 @@ def summary_view(fit: FittedModel, estimates: Estimates) -> SummaryView:
         n_obs=estimates.nobs,
         n_groups=tuple(fit.ngroups.items()),
         fixef_names=estimates.x_names,
-        fixef_columns=t_table(estimates.beta.tolist(), sd.tolist()),
+        fixef_columns=columns,
         fixef_correlation=tuple(tuple(row) for row in correlation.tolist()),
+        tests=None if ddf is None else METHODS[ddf],
         notices=estimates.notices,
     )
 
 
-def tidy(estimates: Estimates, varcorr: VarCorr) -> pd.DataFrame:
+def tidy(fit: FittedModel, ddf: Ddf) -> pd.DataFrame:
     """One row per parameter."""
     import pandas as pd
 
-    rows: list[tuple[str, str | None, str, float, float, float]] = [
-        ("fixed", None, name, float(b), float(s), float(b / s) if s else np.nan)
-        for name, b, s in zip(estimates.x_names, estimates.beta, estimates.se, strict=True)
-    ]
+    rows: list[tuple[Any, ...]] = []
+    if fit.estimates.beta.size:
+        tests = contrast(fit, np.eye(fit.estimates.beta.size), ddf=ddf)
+        numbers = tests[["estimate", "std_error", "t", "df", "p_value"]].to_numpy().tolist()
+        rows += [
+            ("fixed", None, name, *own) for name, own in zip(fit.estimates.x_names, numbers, strict=True)
+        ]
+    varcorr, nothing = fit.varcorr, (np.nan,) * 4
     for t in (*varcorr, *([] if varcorr.residual is None else [varcorr.residual])):
         found = [(f"sd__{name}", sd) for name, sd in zip(t.names, t.sd[: t.n_variances], strict=False)]
         found += [
             (f"cor__{t.names[i]}.{t.names[j]}" if t.pattern is None else "rho", t.correlation[i, j])
             for i, j in t.pairs
         ]
-        rows += [("ran_pars", t.label, name, float(value), np.nan, np.nan) for name, value in found]
+        rows += [("ran_pars", t.label, name, float(value), *nothing) for name, value in found]
     if varcorr.residual is None:
-        rows.append(("ran_pars", "Residual", "sd__Observation", varcorr.sigma, np.nan, np.nan))
-    return pd.DataFrame(rows, columns=["effect", "group", "term", "estimate", "std_error", "statistic"])
+        rows.append(("ran_pars", "Residual", "sd__Observation", varcorr.sigma, *nothing))
+    names = ["effect", "group", "term", "estimate", "std_error", "statistic", "df", "p_value"]
+    return pd.DataFrame(rows, columns=names)
 
 
 def glance(fit: FittedModel) -> pd.DataFrame:

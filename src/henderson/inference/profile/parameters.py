@@ -17,7 +17,7 @@ from henderson.errors import DataError
 from henderson.fit import FittedModel
 from henderson.fit.heritability import relationship_diagonal
 from henderson.fit.varcorr import TermCovariance
-from henderson.inference.profile_jets import Jet
+from henderson.inference.profile.jets import Jet
 from henderson.io.frame import closest
 from henderson.model import ModelShape
 

@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from henderson.inference.profile_paths import Knot, Path, Start
+from henderson.inference.profile.paths import Knot, Path, Start
 
 #: Knots are aimed at multiples of this zeta, so that one is next to each limit of 95 %; and at the end,
 SPACING = 0.98

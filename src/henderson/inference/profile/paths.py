@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from henderson.engine import Engine
 from henderson.fit.solve import Fitted
-from henderson.inference.profile_parameters import Layout, Parameter
-from henderson.inference.profile_surface import Deviance, Hessian, Local, Spot, settle
+from henderson.inference.profile.parameters import Layout, Parameter
+from henderson.inference.profile.surface import Deviance, Hessian, Local, Spot, settle
 
 Array = NDArray[np.float64]
 #: A parameter this near to its bound counts as at it, and a path towards it ends there.

@@ -18,17 +18,17 @@ from henderson.fit import FittedModel
 from henderson.fit.relationships import check_told_apart
 from henderson.fit.solve import Fitted, solve
 from henderson.inference.confint import check_level
-from henderson.inference.profile_curve import Curve, Profile
-from henderson.inference.profile_jets import Jet
-from henderson.inference.profile_parameters import (
+from henderson.inference.profile.curve import Curve, Profile
+from henderson.inference.profile.jets import Jet
+from henderson.inference.profile.parameters import (
     Layout,
     Parameter,
     Values,
     named_parameter,
     standard_deviation,
 )
-from henderson.inference.profile_paths import Estimate, path_of
-from henderson.inference.profile_trace import Ended, LowerOptimum, Trace, trace
+from henderson.inference.profile.paths import Estimate, path_of
+from henderson.inference.profile.trace import Ended, LowerOptimum, Trace, trace
 
 Array = NDArray[np.float64]
 Function = Callable[[Values], Jet]

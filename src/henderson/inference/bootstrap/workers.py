@@ -11,7 +11,7 @@ from typing import Any
 
 from henderson.errors import DataError, HendersonError
 from henderson.fit import FittedModel
-from henderson.inference.bootstrap_statistics import Drawn, Statistic
+from henderson.inference.bootstrap.statistics import Drawn, Statistic
 from henderson.prediction.simulate import Simulator
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from henderson.covariance import Coordinates
 from henderson.engine import Engine
-from henderson.inference.profile_jets import Jet
+from henderson.inference.profile.jets import Jet
 
 Array = NDArray[np.float64]
 #: A point is settled when the deviance can fall by no more than about half of this, which is then taken off.

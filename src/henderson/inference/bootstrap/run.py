@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from henderson.errors import DataError
 from henderson.fit import FittedModel
-from henderson.inference.bootstrap_file import Replicates, Run, read, write
-from henderson.inference.bootstrap_statistics import make_statistic
-from henderson.inference.bootstrap_workers import Job, run_batches
+from henderson.inference.bootstrap.file import Replicates, Run, read, write
+from henderson.inference.bootstrap.statistics import make_statistic
+from henderson.inference.bootstrap.workers import Job, run_batches
 from henderson.inference.confint import check_level
 from henderson.inference.parameters import chosen
 

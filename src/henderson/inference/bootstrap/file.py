@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from henderson.errors import DataError
 from henderson.fit import FittedModel
-from henderson.inference.bootstrap_statistics import Drawn
+from henderson.inference.bootstrap.statistics import Drawn
 from henderson.io.whole_files import whole_files
 
 Array = NDArray[np.float64]
