@@ -184,12 +184,9 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=["tests", "intervals", "residuals"])
     options = parser.parse_args()
     titles = {
-        "tests": (f"Rejections at 5 %, in percent, of {options.replicates} data sets each", tests_table),
-        "intervals": (
-            f"Coverage of 95 % intervals, in percent, {options.data_sets} data sets",
-            intervals_table,
-        ),
-        "residuals": ("Scaled residuals in each tenth, in percent", residuals_table),
+        "tests": ("Rejections at 5 %, in percent", tests_table, options.replicates),
+        "intervals": ("Coverage of 95 % intervals, in percent", intervals_table, options.data_sets),
+        "residuals": ("Scaled residuals in each tenth, in percent", residuals_table, options.data_sets),
     }
     with ProcessPoolExecutor(options.workers) as pool:
         for what in options.only or titles:

@@ -15,6 +15,11 @@ if TYPE_CHECKING:
     from henderson.fit import Control, Heritability
     from henderson.fit.refit import Refits
     from henderson.genotype import ArraySource, Samples, genotype_coding, standardise
+    from henderson.inference.bootstrap import Bootstrap
+    from henderson.inference.influence import Influence
+    from henderson.inference.means import MarginalMeans
+    from henderson.inference.profile import Profile
+    from henderson.inference.scaled_residuals import ScaledResiduals
     from henderson.io.examples import example_data
     from henderson.io.phenotypes import read_phenotypes
     from henderson.io.plink1 import open_plink1
@@ -28,16 +33,21 @@ __version__ = "0.1.0.dev0"
 
 __all__ = [
     "ArraySource",
+    "Bootstrap",
     "Control",
     "DataError",
     "FormulaError",
     "HendersonError",
     "Heritability",
+    "Influence",
     "LmerResult",
+    "MarginalMeans",
     "ModelNotSupportedError",
+    "Profile",
     "Refits",
     "RelationshipMatrix",
     "Samples",
+    "ScaledResiduals",
     "ScanResult",
     "ScanRules",
     "__version__",
@@ -59,12 +69,17 @@ __all__ = [
 # Loaded when first asked for, so that `import henderson` costs next to nothing.
 _HOME = {
     "ArraySource": "henderson.genotype",
+    "Bootstrap": "henderson.inference.bootstrap",
     "Control": "henderson.fit",
     "Heritability": "henderson.fit",
+    "Influence": "henderson.inference.influence",
     "LmerResult": "henderson.lmm",
+    "MarginalMeans": "henderson.inference.means",
+    "Profile": "henderson.inference.profile",
     "Refits": "henderson.fit.refit",
     "RelationshipMatrix": "henderson.covariance",
     "Samples": "henderson.genotype",
+    "ScaledResiduals": "henderson.inference.scaled_residuals",
     "ScanResult": "henderson.association.result",
     "ScanRules": "henderson.association.rules",
     "anova": "henderson.lmm.anova",

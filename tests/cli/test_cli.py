@@ -85,6 +85,44 @@ def test_out_writes_three_files(people, tmp_path, capsys):
     assert (ranef["std_error"] > 0).all()
 
 
+@pytest.fixture
+def sleep(tmp_path):
+    path = tmp_path / "sleep.csv"
+    example_data("sleepstudy").to_csv(path, index=False)
+    return path
+
+
+SLEEP = "Reaction ~ Days + (Days | Subject)"
+
+
+def test_degrees_of_freedom(sleep, capsys):
+    for chosen, rows in {
+        (): "Days          10.467      1.546  17.000   6.771 3.26e-06 ***",
+        ("--ddf", "kenward-roger"): "Days          10.467      1.546  17.000   6.771 3.26e-06 ***",
+        ("--ddf", "none"): "Days          10.467      1.546   6.771",
+    }.items():
+        status, out, _ = ran(capsys, "fit", SLEEP, sleep, *chosen)
+        assert status == 0
+        assert rows in out.splitlines()
+    status, out, err = ran(capsys, "fit", SLEEP, sleep, "--ddf", "kenward-roger", "--ml")
+    assert (status, out) == (2, "")
+    assert "is by maximum likelihood: fit with REML" in err
+
+
+def test_anova_is_printed_and_written(sleep, tmp_path, capsys):
+    status, out, _ = ran(capsys, "fit", SLEEP, sleep, "--anova", "--out", tmp_path / "s")
+    assert status == 0
+    assert out.splitlines()[-3] == "F tests of the terms (type III):"
+    assert out.splitlines()[-1].split()[0] == "Days"
+    assert (tmp_path / "s.summary.txt").read_text() == out
+    table = pd.read_csv(tmp_path / "s.anova.tsv", sep="\t")
+    assert table["term"].tolist() == ["Days"]
+    assert table["f"].item() == pytest.approx(45.8530, abs=1e-4)
+    status, out, err = ran(capsys, "fit", SLEEP, sleep, "--anova", "--ddf", "none")
+    assert (status, out) == (2, "")
+    assert "--anova needs degrees of freedom" in err
+
+
 def test_says_what_was_used(people, capsys):
     table = pd.read_csv(people).assign(w=[1.0, 2, 1, 2, 1], known=0.1)
     table.to_csv(people, index=False)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 import henderson as hd
+from henderson.fit.coefficient_table import CoefficientColumn, format_coefficients, t_table
 from henderson.fit.rformat import (
     abbreviate,
     fill_line,
@@ -16,14 +17,11 @@ from henderson.fit.rformat import (
     zap_small,
 )
 from henderson.fit.summary import (
-    CoefficientColumn,
     SummaryView,
     VarCorrTerm,
-    format_coefficients,
     format_summary,
     format_varcorr,
     plain_residual,
-    t_table,
 )
 from reference import lmer_models, load_model, needs_lmer_reference
 

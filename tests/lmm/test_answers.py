@@ -95,6 +95,9 @@ def test_tidy_has_the_tests_of_the_summary(fit):
     for column, source in {**pairs, "p_value": "p_value"}.items():
         np.testing.assert_array_equal(fixed[column], tests[source])
     assert table.loc[table["effect"] == "ran_pars", ["df", "p_value"]].isna().all(axis=None)
+    plain = fit.tidy(ddf=None)
+    assert plain[["df", "p_value"]].isna().all(axis=None)
+    np.testing.assert_array_equal(plain["std_error"][:2], fit.se)
 
 
 def test_a_model_without_fixed_effects_has_a_summary_and_a_table():

@@ -50,7 +50,7 @@ def fit_table(
     given = {"data": table, **by_column}
     used = "".join(f"{what.capitalize()}: {value}\n" for what, value in given.items() if value is not None)
     summary = f"{used}{fit.summary(ddf=ddf)}\n"
-    tables = {"tidy": fit.tidy(ddf=ddf or "satterthwaite"), "ranef": _predicted_effects(fit)}
+    tables = {"tidy": fit.tidy(ddf=ddf), "ranef": _predicted_effects(fit)}
     if anova and ddf is not None:
         tests = fit.anova(ddf=ddf)
         shown = tests.drop(columns="neg_log_10_p_value").to_string(float_format="%.5g")

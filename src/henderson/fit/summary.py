@@ -1,54 +1,21 @@
 """The printed summary of a linear mixed model, laid out as R's ``print(summary(lmer(...)))`` lays it out."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import islice
-from typing import Literal
 
+from henderson.fit.coefficient_table import DIGITS, CoefficientColumn, format_coefficients
 from henderson.fit.rformat import (
     abbreviate,
     fill_line,
     format_matrix,
     format_named,
     format_numbers,
-    format_p_values,
-    pad,
     round_decimal,
     zap_small,
 )
 
-_DIGITS = 4
-"""Significant digits: R's ``max(3, getOption("digits") - 3)``."""
-
 _MAX_CORRELATED = 12
 """The correlation of more fixed effects than this is not shown: lme4's ``lme4.summary.cor.max``."""
-
-_SIGNIFICANCE = ((0.001, "***"), (0.01, "**"), (0.05, "*"), (0.1, "."))
-_LEGEND = "0 ‘***’ 0.001 ‘**’ 0.01 ‘*’ 0.05 ‘.’ 0.1 ‘ ’ 1"
-
-ColumnKind = Literal["estimate", "test", "p_value"]
-"""How a column of the coefficient table is formatted; see `CoefficientColumn`."""
-
-
-@dataclass(frozen=True, slots=True)
-class CoefficientColumn:
-    """One column of the table of fixed effects.
-
-    Attributes
-    ----------
-    header : str
-        What stands above the column.
-    values : tuple of float, length p
-        The numbers; NaN is allowed.
-    kind : {"estimate", "test", "p_value"}
-        ``"estimate"`` columns (estimates, standard errors, degrees of freedom) share one format, a ``"test"``
-        column is rounded to three decimals, a ``"p_value"`` column is followed by significance stars.
-    """
-
-    header: str
-    values: tuple[float, ...]
-    kind: ColumnKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +78,7 @@ class SummaryView:
     fixef_names : tuple of str, length p
         Names of the fixed effects.
     fixef_columns : tuple of CoefficientColumn
-        Columns of the table of fixed effects, as `t_table` makes them.
+        Columns of the table of fixed effects, as `coefficient_table` makes them.
     fixef_correlation : tuple of tuples of float, shape (p, p)
         Correlation matrix of the fixed effects.
     data_name : str, optional
@@ -142,65 +109,6 @@ class SummaryView:
     notices: tuple[str, ...] = ()
 
 
-def t_table(estimates: Sequence[float], standard_errors: Sequence[float]) -> tuple[CoefficientColumn, ...]:
-    """Make the columns Estimate, Std. Error and t value.
-
-    Parameters
-    ----------
-    estimates, standard_errors : sequence of float, length p
-        The fixed effects and their standard errors.
-
-    Returns
-    -------
-    tuple of CoefficientColumn
-        The three columns; the t value is NaN where the standard error is zero.
-
-    Examples
-    --------
-    >>> [column.values for column in t_table([3.0], [2.0])]
-    [(3.0,), (2.0,), (1.5,)]
-    """
-    pairs = [(float(b), float(se)) for b, se in zip(estimates, standard_errors, strict=True)]
-    return (
-        CoefficientColumn("Estimate", tuple(b for b, _ in pairs), "estimate"),
-        CoefficientColumn("Std. Error", tuple(se for _, se in pairs), "estimate"),
-        CoefficientColumn("t value", tuple(b / se if se else math.nan for b, se in pairs), "test"),
-    )
-
-
-def p_value_table(
-    estimates: Sequence[float],
-    standard_errors: Sequence[float],
-    df: Sequence[float],
-    p_values: Sequence[float],
-) -> tuple[CoefficientColumn, ...]:
-    """Make the columns Estimate, Std. Error, df, t value and Pr(>|t|).
-
-    Parameters
-    ----------
-    estimates, standard_errors : sequence of float, length p
-        The fixed effects and their standard errors.
-    df, p_values : sequence of float, length p
-        Degrees of freedom and p-values of their t-tests; without degrees of freedom (all infinite) the
-        columns are z value and Pr(>|z|).
-
-    Returns
-    -------
-    tuple of CoefficientColumn
-
-    Examples
-    --------
-    >>> [column.header for column in p_value_table([3.0], [2.0], [17.0], [0.15])]
-    ['Estimate', 'Std. Error', 'df', 't value', 'Pr(>|t|)']
-    """
-    estimate, error, t = t_table(estimates, standard_errors)
-    if all(math.isinf(number) for number in df):
-        z = CoefficientColumn("z value", t.values, "test")
-        return estimate, error, z, CoefficientColumn("Pr(>|z|)", tuple(p_values), "p_value")
-    degrees = CoefficientColumn("df", tuple(df), "estimate")
-    return estimate, error, degrees, t, CoefficientColumn("Pr(>|t|)", tuple(p_values), "p_value")
-
-
 def format_summary(view: SummaryView, *, width: int = 80) -> str:
     """Lay out the summary of a linear mixed model as lme4 prints it.
 
@@ -218,6 +126,7 @@ def format_summary(view: SummaryView, *, width: int = 80) -> str:
 
     Examples
     --------
+    >>> from henderson.fit.coefficient_table import t_table
     >>> view = SummaryView(
     ...     formula="y ~ 1 + (1 | g)", reml=True, criterion=12.34, aic=18.34, bic=17.17, log_likelihood=-6.17,
     ...     df_residual=2, scaled_residual_quantiles=(-1.0, -0.5, 0.0, 0.5, 1.0),
@@ -288,7 +197,7 @@ def _format_quantiles(quantiles: tuple[float, ...] | None, width: int) -> list[s
     """Lay out the five quantiles of the scaled residuals, if they are known."""
     if quantiles is None:
         return []
-    texts = format_numbers(zap_small(quantiles, _DIGITS + 1), _DIGITS)
+    texts = format_numbers(zap_small(quantiles, DIGITS + 1), DIGITS)
     names = ("Min", "1Q", "Median", "3Q", "Max")
     return ["", "Scaled residuals: ", *format_named(names, texts, width=width)]
 
@@ -320,8 +229,8 @@ def format_varcorr(terms: Sequence[VarCorrTerm], *, width: int = 80) -> list[str
     """
     groups = [label for term in terms for label in (term.group, *[""] * (len(term.names) - 1))]
     names = [name for term in terms for name in term.names]
-    variances = format_numbers([v for term in terms for v in term.variance], _DIGITS)
-    sds = format_numbers([s for term in terms for s in term.sd], _DIGITS)
+    variances = format_numbers([v for term in terms for v in term.variance], DIGITS)
+    sds = format_numbers([s for term in terms for s in term.sd], DIGITS)
     n_columns = max(_n_correlations(term) for term in terms)
     correlations = [row for term in terms for row in _correlations(term, n_columns)]
     rows = [
@@ -368,72 +277,3 @@ def _format_correlation(
     """Lay out the lower triangle of the correlation of the fixed effects, the names abbreviated."""
     rows = _lower_triangle(correlation, 3, len(names) - 1)
     return format_matrix(abbreviate(names, 6)[:-1], rows[1:], abbreviate(names, 11)[1:], width=width)
-
-
-def format_coefficients(
-    names: Sequence[str], columns: Sequence[CoefficientColumn], *, width: int = 80
-) -> list[str]:
-    """Lay out the table of fixed effects, as R's ``printCoefmat`` does.
-
-    Parameters
-    ----------
-    names : sequence of str, length p
-        Names of the fixed effects.
-    columns : sequence of CoefficientColumn
-        The columns, from left to right.
-    width : int, default 80
-        Columns of the page.
-
-    Returns
-    -------
-    list of str
-        The lines; with p-values below 0.1, stars at the right and their legend below.
-
-    Examples
-    --------
-    >>> columns = (*t_table([251.4051], [6.8238]), CoefficientColumn("Pr(>|t|)", (1e-17,), "p_value"))
-    >>> for line in format_coefficients(["(Intercept)"], columns):
-    ...     print(line.rstrip())
-                Estimate Std. Error t value Pr(>|t|)
-    (Intercept)  251.405      6.824   36.84   <2e-16 ***
-    ---
-    Signif. codes:  0 ‘***’ 0.001 ‘**’ 0.01 ‘*’ 0.05 ‘.’ 0.1 ‘ ’ 1
-    """
-    estimates = iter(_format_estimates([column.values for column in columns if column.kind == "estimate"]))
-    header: list[str] = []
-    cells: list[Sequence[str]] = []
-    starred = False
-    for column in columns:
-        if column.kind == "estimate":
-            texts = next(estimates)
-        elif column.kind == "test":
-            texts = format_numbers([round_decimal(t, _DIGITS - 1) for t in column.values], _DIGITS)
-        else:
-            texts = format_p_values(column.values, _DIGITS - 1)
-        header.append(column.header)
-        # NaN does not take part in the common width.
-        cells.append(
-            [text.strip() if math.isnan(x) else text for x, text in zip(column.values, texts, strict=True)]
-        )
-        if column.kind == "p_value" and any(p < _SIGNIFICANCE[-1][0] for p in column.values):
-            header.append("")
-            cells.append(pad([_stars(p) for p in column.values]))
-            starred = True
-    lines = format_matrix(header, list(zip(*cells, strict=True)), names, right=True, width=width)
-    return [*lines, "---", *fill_line("Signif. codes: ", _LEGEND, width=width)] if starred else lines
-
-
-def _format_estimates(columns: Sequence[tuple[float, ...]]) -> list[tuple[str, ...]]:
-    """Format the columns of kind "estimate" alike, to the decimals that their smallest number needs."""
-    values = [value for column in columns for value in column]
-    sizes = [abs(value) for value in values if value != 0 and math.isfinite(value)]
-    smallest = math.floor(math.log10(min(sizes))) if sizes else -1
-    decimals = max(1, _DIGITS - 1 - smallest)
-    texts = format_numbers([round_decimal(value, decimals) for value in values], _DIGITS)
-    shown = iter(texts)
-    return [tuple(islice(shown, len(column))) for column in columns]
-
-
-def _stars(p_value: float) -> str:
-    """Return the significance code of a p-value; a limit belongs to the stronger code."""
-    return next((code for limit, code in _SIGNIFICANCE if p_value <= limit), "")

@@ -24,7 +24,7 @@ def variance_parameters(varcorr: VarCorr) -> dict[str, float]:
     >>> fit = hd.lmer("Reaction ~ Days + (Days | Subject)", hd.example_data("sleepstudy"))
     >>> for name, value in variance_parameters(fit.varcorr).items():
     ...     print(name, round(value, 3))
-    sd_(Intercept)|Subject 24.741
+    sd_(Intercept)|Subject 24.74
     cor_Days.(Intercept)|Subject 0.066
     sd_Days|Subject 5.922
     sigma 25.592

@@ -37,7 +37,8 @@ class Intervals(FittedModel):
         Parameters
         ----------
         which : str or list of str, optional
-            Parameters such as ``"sd_(Intercept)|Subject"``, ``"sigma"``, ``"Days"``; all by default.
+            Parameters such as ``"sd_(Intercept)|Subject"``, ``"sigma"``, ``"Days"``; all by default. By
+            profile or bootstrap also ``"icc"``.
         level : float
             Coverage.
         method : {"profile", "wald", "bootstrap"}
@@ -47,7 +48,7 @@ class Intervals(FittedModel):
         n, seed : int
             Replicates and seed of the bootstrap.
         workers : int
-            Processes that share the work.
+            Threads (of a profile) or processes (of a bootstrap) that share the work.
 
         Returns
         -------
@@ -75,10 +76,11 @@ class Intervals(FittedModel):
 
             return wald(self, which, level=level)
         if method == "bootstrap":
-            from henderson.inference.parameters import chosen, parameters
+            from henderson.inference.parameters import parameters
 
-            names = chosen(parameters(self, self.estimates), which)
-            return self.bootstrap(n=n, seed=seed, workers=workers).confint(level).loc[names]
+            found = self.bootstrap(which, n=n, seed=seed, workers=workers)
+            names = parameters(self, self.estimates) if which is None else found.replicates.columns
+            return found.confint(level, which=list(names))
         raise DataError(f"method is {method!r}; it can be {', '.join(map(repr, get_args(Method)))}")
 
     def profile(self, which: Which = None, *, level: float = 0.99, workers: int = 1) -> Profile:

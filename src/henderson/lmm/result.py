@@ -90,11 +90,12 @@ class LmerResult(Testing, Intervals, Predicting, Diagnosing):
         """
         return format_summary(tables.summary_view(self, ddf), width=width)
 
-    def tidy(self, *, ddf: Ddf = "satterthwaite") -> pd.DataFrame:
+    def tidy(self, *, ddf: Ddf | None = "satterthwaite") -> pd.DataFrame:
         """One row per parameter, as broom.mixed's `tidy`.
 
         Columns effect ("fixed" or "ran_pars"), group, term, estimate, std_error, statistic, df, p_value.
-        Standard deviations and correlations of the random effects stand in the rows "ran_pars".
+        Standard deviations and correlations of the random effects stand in the rows "ran_pars". `ddf` is as
+        in `summary`.
         """
         return tables.tidy(self, ddf)
 

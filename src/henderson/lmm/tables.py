@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from henderson.fit.coefficient_table import p_value_table, t_table
 from henderson.fit.estimates import Estimates
-from henderson.fit.summary import SummaryView, p_value_table, t_table
+from henderson.fit.summary import SummaryView
 from henderson.inference.contrasts import contrast
 from henderson.inference.denominator import Ddf
 from henderson.io.frame import to_pandas
@@ -56,13 +57,15 @@ def summary_view(fit: FittedModel, ddf: Ddf | None) -> SummaryView:
     )
 
 
-def tidy(fit: FittedModel, ddf: Ddf) -> pd.DataFrame:
-    """One row per parameter."""
+def tidy(fit: FittedModel, ddf: Ddf | None) -> pd.DataFrame:
+    """One row per parameter; without `ddf`, no degrees of freedom and no p-values."""
     import pandas as pd
 
     rows: list[tuple[Any, ...]] = []
     if fit.estimates.beta.size:
-        tests = contrast(fit, np.eye(fit.estimates.beta.size), ddf=ddf)
+        tests = contrast(fit, np.eye(fit.estimates.beta.size), ddf=ddf or "asymptotic")
+        if ddf is None:
+            tests = tests.assign(df=np.nan, p_value=np.nan)
         numbers = tests[["estimate", "std_error", "t", "df", "p_value"]].to_numpy().tolist()
         rows += [
             ("fixed", None, name, *own) for name, own in zip(fit.estimates.x_names, numbers, strict=True)
