@@ -307,7 +307,7 @@ def test_streamed_rows(tmp_path):
         anova_table(streamed, type="II")
 
 
-@pytest.mark.parametrize("kind", [5, "yates", True, None, ["I"]])
+@pytest.mark.parametrize("kind", [5, "yates", True, None, ["I"], np.array([1, 2])])
 def test_unknown_types_are_refused(kind):
     with pytest.raises(hd.HendersonError, match="is no type of hypothesis; there are 'I', 'II' and 'III'"):
         anova_table(hd.lmer("y ~ x + (1 | g)", table()), type=kind)

@@ -158,12 +158,14 @@ def test_restricted_likelihoods_of_different_fixed_effects():
 def test_calls_that_make_no_sense():
     fit = sleep("Reaction ~ Days + (1 | Subject)")
     refused("two fits or more", fit)
-    refused("m2 is a DataFrame, not a fit of lmer", fit, table())
+    refused("argument 2 of anova is a DataFrame; it compares fits of", fit, table())
+    refused("argument 1 of anova is a list", [fit, fit])
     refused("2 different names", fit, fit, names=["a", "a"])
     refused("2 different names", fit, fit, names=["a", "b", "c"])
+    refused("2 different names", fit, fit, names=5)
 
 
-def test_a_fit_without_its_data_is_compared_as_it_is():
+def test_a_fit_without_its_data_is_compared_as_it_is(caplog):
     fits = [sleep(f"Reaction ~ Days + ({re} | Subject)", REML=False) for re in ("1", "Days")]
     kept = [pickle.loads(pickle.dumps(fit)) for fit in fits]
     pd.testing.assert_frame_equal(compare(*kept), compare(*fits))
@@ -172,3 +174,4 @@ def test_a_fit_without_its_data_is_compared_as_it_is():
         pickle.loads(pickle.dumps(sleep("Reaction ~ 1 + (1 | Subject)"))),
         *fits,
     )
+    assert "fitted again" not in caplog.text

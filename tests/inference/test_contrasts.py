@@ -2,6 +2,8 @@
 
 import numpy as np
 import pandas as pd
+import polars as pl
+import pyarrow as pa
 import pytest
 from scipy import stats
 
@@ -59,6 +61,22 @@ def test_every_way_of_writing_it(fit):
     np.testing.assert_array_equal(array, table)
     for single in (L[0], L[0].tolist(), ROWS["start"], pd.Series(ROWS["start"])):
         pd.testing.assert_frame_equal(contrast(fit, single), array.iloc[:1])
+
+
+def test_columns_of_any_table_are_matched_by_name(fit):
+    names = list(reversed(fit.fixef.index))
+    L = np.array([[0.0, 1, 0, 0, 2, 0], [1, 0, 0, 0, 0, 3]])
+    columns = {name: L[:, k] for name, k in zip(names, reversed(range(6)), strict=True)}
+    expected = contrast(fit, L)
+    for table in (pl.DataFrame(columns), pa.table(columns)):
+        pd.testing.assert_frame_equal(contrast(fit, table), expected)
+    pd.testing.assert_frame_equal(contrast(fit, pl.Series(L[0])), expected.iloc[:1])
+
+
+def test_rows_of_one_name_are_all_there(fit):
+    found = contrast(fit, pd.DataFrame({"Days": [1.0, 2.0]}, index=["a", "a"]))
+    assert found.index.tolist() == ["a", "a"]
+    np.testing.assert_allclose(found["estimate"], fit.fixef["Days"] * np.array([1.0, 2.0]))
 
 
 def test_asymptotic_is_normal(fit):
@@ -119,7 +137,16 @@ def test_descriptions():
         ({"Days": "one"}, {}, "must be numbers"),
         (np.zeros(6), {}, "'0' are all zero"),
         ({"nothing": {"Days": 0}}, {}, "contrast 'nothing' are all zero"),
-        ({"Days": 1}, {"level": 95}, "level=95 is no coverage"),
+        ({"Days": "1"}, {}, "must be numbers"),
+        (np.eye(6) * 1j, {}, "must be numbers"),
+        ({"Days": [1, 2]}, {}, r"weight of 'Days' in the contrast is \[1, 2\]: give one number"),
+        (pd.DataFrame([[1.0, 2.0]], columns=["Days", "Days"]), {}, "weighs 'Days' more than once"),
+        (pd.Series([1.0, 2.0], ["Days", "Days"]), {}, "weighs 'Days' more than once"),
+        (pd.DataFrame({"Days": []}), {}, "no weights"),
+        (pd.DataFrame({"Days": [1.0, None]}), {}, "weight of 'Days' in the contrast is missing"),
+        ({"Days": 1}, {"level": 95}, "level .* it is 95"),
+        ({"Days": 1}, {"rhs": "five"}, "rhs must be a number"),
+        ({"Days": 1}, {"rhs": {"Days": 5}}, "rhs must be a number"),
         ({"Days": 1}, {"rhs": [1, 2]}, r"rhs has shape \(2,\) and the contrast 1 row:"),
         ({"Days": 1}, {"rhs": np.nan}, "rhs must be finite"),
         ({"Days": 1}, {"ddf": "kr"}, "ddf='kr' is no way"),
@@ -133,6 +160,11 @@ def test_mistakes(fit, L, options, message):
 def test_joint_tests_of_nothing(fit):
     with pytest.raises(DataError, match="all zero"):
         joint_test(fit, np.zeros((2, 6)))
+
+
+def test_a_model_without_fixed_effects():
+    with pytest.raises(DataError, match="'Days' is no fixed effect of this model; there are none"):
+        contrast(hd.lmer("Reaction ~ 0 + (1 | Subject)", sleep()), {"Days": 1})
 
 
 def test_a_coefficient_that_was_dropped():

@@ -186,11 +186,29 @@ def test_slope_of_a_curve_is_its_derivative(trial):
     assert curve.table.std_error[0] == pytest.approx(np.sqrt(L @ raw.vcov.to_numpy() @ L), rel=1e-8)
 
 
-def test_slope_of_a_logarithm(trial):
+@pytest.mark.parametrize(("largest", "error"), [(8.0, 1e-10), (8000.0, 1e-7)])
+def test_slope_of_a_logarithm(trial, largest, error):
+    """Also where the numbers span orders of magnitude."""
+    dose = np.array([0.5, 2.0, largest])
+    data = trial.assign(dose=np.where(trial.dose == trial.dose.max(), largest, trial.dose))
+    fit = hd.lmer("y ~ log(dose) + (1 | g)", data)
+    slope = emtrends(fit, "dose", "dose", at={"dose": dose}).table
+    np.testing.assert_allclose(slope.trend, fit.fixef["log(dose)"] / dose, rtol=error)
+    np.testing.assert_allclose(slope.std_error, fit.se["log(dose)"] / dose, rtol=error)
+
+
+def test_numbers_without_a_mean_are_refused(trial):
     fit = hd.lmer("y ~ log(dose) + (1 | g)", trial)
-    slope = emtrends(fit, [], "dose", at={"dose": 2.0}).table
-    assert slope.trend[0] == pytest.approx(fit.fixef["log(dose)"] / 2.0, rel=1e-10)
-    assert slope.std_error[0] == pytest.approx(fit.se["log(dose)"] / 2.0, rel=1e-10)
+    for dose in (0.0, -1.0):
+        with pytest.raises(DataError, match=f"no mean at dose = {dose}"):
+            emmeans(fit, [], at={"dose": dose})
+
+
+def test_booleans_in_at(crossed):
+    both = emmeans(crossed, "late").table
+    for value in (False, 0, "FALSE", "false", np.False_, [False], np.array(False)):
+        pd.testing.assert_frame_equal(emmeans(crossed, "late", at={"late": value}).table, both[:1])
+    assert emmeans(crossed, "late", at={"late": ["TRUE", "FALSE"]}).table.late.tolist() == [True, False]
 
 
 def test_contrasts_by_hand(crossed):
@@ -250,6 +268,17 @@ def test_what_is_not_estimable_is_said(trial):
     # a2 and the empty cell: the contrast within B = "lo" does not need it
     within = emmeans(fit, "A", by="B").contrast()
     assert np.isnan(within.estimate).tolist() == [False, False, False, True, False, True]
+
+
+@pytest.mark.parametrize(("scale", "shift"), [(1e8, 0.0), (1e-8, 0.0), (1.0, 2e6)])
+def test_units_of_a_covariate_do_not_make_a_mean_estimable(trial, scale, shift):
+    rows = trial[~((trial.A == "a2") & (trial.B == "hi"))]
+    one, two = (
+        emmeans(hd.lmer("y ~ A*B + x + (1 | g)", data), ["A", "B"]).table.emmean
+        for data in (rows, rows.assign(x=shift + scale * rows.x))
+    )
+    assert one.isna().sum() == 1
+    np.testing.assert_allclose(two, one, rtol=1e-7)
 
 
 def test_combinations_that_a_function_has_not_seen(trial):
@@ -332,6 +361,10 @@ def test_shift_and_scale_of_the_response(crossed, trial):
 def test_a_predictor_may_be_called_as_a_column_of_the_table(trial):
     table = emmeans(hd.lmer("y ~ df + (1 | g)", trial.rename(columns={"A": "df"})), "df").table
     assert table.columns.tolist() == ["df", "emmean", "std_error", "df", "lower", "upper"]
+    fit = hd.lmer("y ~ A*contrast + (1 | g)", trial.rename(columns={"B": "contrast"}))
+    pairs = emmeans(fit, "A", by="contrast").contrast()
+    assert pairs.columns[:3].tolist() == ["contrast", "contrast", "estimate"]
+    assert pairs.iloc[0, :2].tolist() == ["a1 - a2", "lo"]
 
 
 @pytest.mark.parametrize(
@@ -344,7 +377,17 @@ def test_a_predictor_may_be_called_as_a_column_of_the_table(trial):
         (lambda fit: emmeans(fit, "A", at={"x": "much"}), "'x', which holds numbers"),
         (lambda fit: emmeans(fit, "A", at={"x": []}), "no level for 'x'"),
         (lambda fit: emmeans(fit, "A", weights="outer"), "weights is 'outer'"),
-        (lambda fit: emmeans(fit, "A", level=95), "level is 95"),
+        (lambda fit: emmeans(fit, None), "specs is None; give the name of a predictor"),
+        (lambda fit: emmeans(fit, "A", by=5), "by is 5; give the name of a predictor"),
+        (lambda fit: emmeans(fit, "A", at=["x"]), r"at is \['x'\]; it is a mapping"),
+        (lambda fit: emmeans(fit, "A", at={"x": [[1, 2]]}), "lists within a list for 'x'"),
+        (lambda fit: emmeans(fit, "A", at={"x": np.ones((2, 2))}), "lists within a list for 'x'"),
+        (lambda fit: emmeans(fit, "A", at={"x": [{"a": 1}]}), "lists within a list for 'x'"),
+        (lambda fit: emmeans(fit, "A", at={"late": "maybe"}), "level 'MAYBE' of 'late'"),
+        (lambda fit: emmeans(fit, "A").contrast("trt.vs.ctrl", control=1), "no mean 1 to compare"),
+        (lambda fit: emmeans(fit, "A").contrast({"A": "trt.vs.ctrl"}, control="a2"), "control names"),
+        (lambda fit: emmeans(fit, []).contrast({}), "coefficients of a contrast"),
+        (lambda fit: emmeans(fit, "A", level=95), "level .* it is 95"),
         (lambda fit: emmeans(fit, "A", ddf="kr"), "ddf='kr'"),
         (lambda fit: emtrends(fit, "A", "B"), "'B' holds no varying numbers"),
         (lambda fit: emtrends(fit, "A", "late"), "'late' holds no varying numbers"),

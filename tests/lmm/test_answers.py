@@ -100,10 +100,17 @@ def test_tidy_has_the_tests_of_the_summary(fit):
     np.testing.assert_array_equal(plain["std_error"][:2], fit.se)
 
 
-def test_a_model_without_fixed_effects_has_a_summary_and_a_table():
+def test_a_model_without_fixed_effects_has_a_summary_and_tables(tmp_path):
     fit = hd.lmer("Reaction ~ 0 + (1 | Subject)", hd.example_data("sleepstudy"))
-    assert "Fixed effects" not in fit.summary()
-    assert fit.tidy()["effect"].tolist() == ["ran_pars", "ran_pars"]
+    fit.save(tmp_path / "none.fit")
+    for one in (fit, hd.load(tmp_path / "none.fit"), pickle.loads(pickle.dumps(fit))):
+        assert "Fixed effects" not in one.summary()
+        assert one.tidy()["effect"].tolist() == ["ran_pars", "ran_pars"]
+    for ddf in ("satterthwaite", "kenward-roger", "asymptotic"):
+        assert fit.anova(ddf=ddf).empty
+    for answer in (fit.summary, fit.tidy, fit.anova):
+        with pytest.raises(hd.DataError, match="ddf='who' is no way"):
+            answer(ddf="who")
 
 
 def test_tests_survive_pickles_and_files(fit, tmp_path):
@@ -134,9 +141,9 @@ def test_three_kinds_of_intervals_name_the_same_parameters(fit):
 
 
 @pytest.mark.parametrize("method", ["profile", "wald", "bootstrap"])
-@pytest.mark.parametrize("level", [0.0, 1.0, 95])
+@pytest.mark.parametrize("level", [0.0, 1.0, 95, "0.9", True])
 def test_a_coverage_that_is_none(fit, method, level):
-    with pytest.raises(hd.DataError, match=rf"level .* it is {level}"):
+    with pytest.raises(hd.DataError, match=rf"level .* it is {level!r}"):
         fit.confint(method=method, level=level, n=20, seed=1)
 
 

@@ -140,22 +140,7 @@ def _given(kind: Any, levels: Sequence[str], factor: str) -> Contrast:
             )
         if all(isinstance(name, str) for name in kind.columns):
             names = tuple(kind.columns)
-    return _completed(matrix, names, factor)
-
-
-def _completed(matrix: NDArray[np.float64], names: tuple[str, ...], factor: str) -> Contrast:
-    """R's way with too few contrasts: orthonormal ones are added, nameless where the others have names."""
-    n_levels, given = matrix.shape
-    missing = n_levels - 1 - given
-    if missing:
-        known = np.column_stack([np.ones(n_levels), matrix])
-        if np.linalg.matrix_rank(known) <= given:
-            raise DataError(
-                f"contrasts for {factor!r}: a column of the matrix is a combination of the others and the "
-                "intercept, so that its coefficient could not be told"
-            )
-        matrix = np.column_stack([matrix, np.linalg.qr(known, mode="complete")[0][:, given + 1 :]])
-    return matrix, (*names, *[""] * missing) if names else tuple(str(k) for k in range(1, n_levels))
+    return matrix, names or tuple(str(k + 1) for k in range(matrix.shape[1]))
 
 
 def orthogonal_polynomials(n: int) -> NDArray[np.float64]:

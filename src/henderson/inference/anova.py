@@ -56,7 +56,7 @@ def anova_table(
           num_df  den_df       f
     Days       1    17.0  45.853
     """
-    if isinstance(type, bool) or type not in tuple(KINDS):
+    if isinstance(type, bool) or not isinstance(type, str | int | np.integer) or type not in KINDS:
         raise DataError(f"type={type!r} is no type of hypothesis; there are 'I', 'II' and 'III'")
     return f_tests(fit, hypotheses(fit, KINDS[type]), ddf)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -92,28 +92,31 @@ def compare(*fits: FittedModel, names: Sequence[str] | None = None, refit: bool 
 
 
 def _labels(fits: Sequence[FittedModel], names: Sequence[str] | None) -> list[str]:
-    labels = [f"m{k + 1}" for k in range(len(fits))] if names is None else [str(name) for name in names]
-    if len(fits) < 2:
-        raise DataError("a comparison takes two fits or more; anova() of one fit tests its terms")
-    if len(labels) != len(fits) or len(set(labels)) < len(labels):
-        raise DataError(f"names must be {len(fits)} different names, one for each fit; they are {labels}")
-    for fit, label in zip(fits, labels, strict=True):
+    for k, fit in enumerate(fits):
         if not isinstance(fit, FittedModel):
             raise DataError(
-                f"{label} is a {type(fit).__name__}, not a fit of lmer; to compare with the model that has "
-                "no random effects, use ranova()"
+                f"argument {k + 1} of anova is a {type(fit).__name__}; it compares fits of hd.lmer, as in "
+                "hd.anova(fit1, fit2), and fit.ranova() compares with models without the random effects"
             )
+    if len(fits) < 2:
+        raise DataError("anova compares two fits or more; the tests of the terms of one fit are fit.anova()")
+    if names is None:
+        return [f"m{k + 1}" for k in range(len(fits))]
+    labels = [str(name) for name in names] if isinstance(names, Iterable) else [str(names)]
+    if len(labels) != len(fits) or len(set(labels)) < len(labels):
+        raise DataError(f"names must be {len(fits)} different names, one for each fit; they are {labels}")
     return labels
 
 
 def _by_ml(fits: Sequence[FittedModel], labels: Sequence[str]) -> list[Maximum]:
-    again = [label for fit, label in zip(fits, labels, strict=True) if fit.reml]
-    if again:
-        log.warning("compared by maximum likelihood: %s, fitted by REML, fitted again", ", ".join(again))
-    return [
+    found = [
         by_likelihood(fit.engine, label, fit.control) if fit.reml else Maximum.of(fit)
         for fit, label in zip(fits, labels, strict=True)
     ]
+    again = [label for fit, label in zip(fits, labels, strict=True) if fit.reml]
+    if again:
+        log.warning("compared by maximum likelihood: %s, fitted by REML, fitted again", ", ".join(again))
+    return found
 
 
 def _as_they_are(fits: Sequence[FittedModel], labels: Sequence[str]) -> list[Maximum]:

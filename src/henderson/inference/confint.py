@@ -7,24 +7,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from henderson.errors import DataError
 from henderson.fit import FittedModel
+from henderson.fit.arguments import check_level
 from henderson.inference.parameters import chosen, parameters
 
 if TYPE_CHECKING:
     import pandas as pd
-
-
-def check_level(level: float) -> None:
-    """Refuse a coverage that is none.
-
-    Raises
-    ------
-    DataError
-        Unless it lies between 0 and 1.
-    """
-    if not 0.0 < level < 1.0:
-        raise DataError(f"level is the coverage of an interval, such as 0.95; it is {level!r}")
 
 
 def wald(fit: FittedModel, which: str | Sequence[str] | None = None, *, level: float = 0.95) -> pd.DataFrame:

@@ -11,13 +11,16 @@ from scipy import special
 
 from henderson.errors import DataError
 from henderson.fit import FittedModel
+from henderson.fit.arguments import check_level
 from henderson.inference.denominator import Ddf, denominator
+from henderson.io.frame import to_pandas
 from henderson.linalg.tails import neg_log10_normal, neg_log10_t
 
 if TYPE_CHECKING:
     import pandas as pd
 
 Array = NDArray[np.float64]
+NO_WEIGHTS = "the contrast has no weights; name at least one coefficient, such as {'x': 1}"
 
 
 def contrast(
@@ -35,8 +38,8 @@ def contrast(
     fit : FittedModel
     L : array (p,) or (k, p), mapping or data frame
         Weights of the fixed effects: an array in their order; ``{"Days": 1}``, in which those not named are
-        zero; ``{"day 3": {"(Intercept)": 1, "Days": 3}, ...}`` for several rows with names; or a data frame
-        with a column for each coefficient that matters.
+        zero; ``{"day 3": {"(Intercept)": 1, "Days": 3}, ...}`` for several rows with names; or a pandas,
+        polars or pyarrow table with a column for each coefficient that matters.
     rhs : float or array (k,)
         What each sum is under its null hypothesis.
     ddf : {"satterthwaite", "kenward-roger", "asymptotic"}
@@ -54,7 +57,7 @@ def contrast(
     ------
     DataError
         For another number of weights, names that are no coefficients, weights that are not finite or all
-        zero, and levels outside (0, 1).
+        zero, a right-hand side of another length, and levels outside (0, 1).
 
     Examples
     --------
@@ -64,8 +67,7 @@ def contrast(
                           estimate  std_error    df
     (Intercept) + 3 Days   282.807      7.705  17.0
     """
-    if not 0.0 < level < 1.0:
-        raise DataError(f"level={level!r} is no coverage; give a number between 0 and 1, such as 0.95")
+    check_level(level)
     rows, names = read_contrasts(L, fit)
     for row, name in zip(rows, names, strict=True):
         if not row.any():
@@ -76,7 +78,7 @@ def contrast(
     tests = denominator(fit, ddf)
     estimate = rows @ fit.estimates.beta
     se = np.sqrt(np.einsum("ki,ij,kj->k", rows, tests.cov_beta, rows))
-    return t_table(estimate, se, tests.df(rows), null=null, level=level, index=names)
+    return _table(estimate, se, tests.df(rows), null=null, level=level, index=names)
 
 
 def joint_test(fit: FittedModel, L: Any, *, rhs: ArrayLike = 0.0, ddf: Ddf = "satterthwaite") -> pd.DataFrame:
@@ -123,17 +125,16 @@ def joint_test(fit: FittedModel, L: Any, *, rhs: ArrayLike = 0.0, ddf: Ddf = "sa
     )
 
 
-def t_table(
-    estimate: Array, se: Array, df: Array, *, null: ArrayLike = 0.0, level: float, index: Sequence[str]
+def _table(
+    estimate: Array, se: Array, df: Array, *, null: Array, level: float, index: Sequence[str]
 ) -> pd.DataFrame:
     """Tests and intervals of estimates with their degrees of freedom, as `contrast` returns them."""
     import pandas as pd
 
     with np.errstate(divide="ignore", invalid="ignore"):
-        t = (estimate - np.asarray(null)) / se
+        t = (estimate - null) / se
     tail = np.where(df == np.inf, neg_log10_normal(t), neg_log10_t(t, df))
-    middle = 0.5 + 0.5 * level
-    reach = se * np.where(df == np.inf, special.ndtri(middle), special.stdtrit(df, middle))
+    reach = se * special.stdtrit(df, 0.5 + 0.5 * level)
     return pd.DataFrame(
         {
             "estimate": estimate,
@@ -155,15 +156,18 @@ def read_contrasts(L: Any, fit: FittedModel) -> tuple[Array, list[str]]:
 
     coefficients = fit.estimates.x_names
     if isinstance(L, pd.DataFrame):
-        L = {str(name): row.to_dict() for name, row in L.iterrows()}
-    elif isinstance(L, pd.Series):
-        L = L.to_dict()
+        return _frame_rows(L, fit), [str(name) for name in L.index]
     if not isinstance(L, Mapping):
-        rows = _numbers(L, coefficients)
+        if isinstance(L, pd.Series):
+            rows = _frame_rows(L.to_frame().T, fit)
+        elif hasattr(L, "columns") and hasattr(L, "to_pandas"):  # a table of polars or pyarrow
+            rows = _frame_rows(to_pandas(L), fit)
+        else:
+            rows = _numbers(L, coefficients)
         return rows, [describe(row, coefficients) for row in rows]
     nested = [isinstance(value, Mapping) for value in L.values()]
     if not nested:
-        raise DataError("the contrast has no weights; name at least one coefficient, such as {'x': 1}")
+        raise DataError(NO_WEIGHTS)
     if all(nested):
         return np.array([_row(row, fit) for row in L.values()]), [str(name) for name in L]
     if any(nested):
@@ -173,6 +177,16 @@ def read_contrasts(L: Any, fit: FittedModel) -> tuple[Array, list[str]]:
         )
     row = _row(L, fit)
     return row[None], [describe(row, coefficients)]
+
+
+def _frame_rows(frame: pd.DataFrame, fit: FittedModel) -> Array:
+    """Weights (k, p) from a data frame, whose columns are named like coefficients."""
+    if not frame.size:
+        raise DataError(NO_WEIGHTS)
+    twice = frame.columns[frame.columns.duplicated()]
+    if len(twice):
+        raise DataError(f"the contrast weighs '{twice[0]}' more than once: give each coefficient one weight")
+    return np.array([_row(row, fit) for row in frame.to_dict("records")])
 
 
 def describe(row: Array, coefficients: Sequence[str]) -> str:
@@ -193,12 +207,12 @@ def describe(row: Array, coefficients: Sequence[str]) -> str:
 
 def _numbers(L: Any, coefficients: Sequence[str]) -> Array:
     p = len(coefficients)
-    try:
-        rows = np.atleast_2d(np.asarray(L, dtype=np.float64))
-    except (TypeError, ValueError):
+    rows = _real(L)
+    if rows is None:
         raise DataError(
             "the weights of a contrast must be numbers: an array, {coefficient: weight}, or a data frame"
-        ) from None
+        )
+    rows = np.atleast_2d(rows)
     if rows.ndim != 2 or rows.shape[1] != p or not len(rows):
         raise DataError(
             f"the contrast has shape {np.shape(L)}, and the model has {p} fixed effect{'s' * (p != 1)} "
@@ -220,13 +234,19 @@ def _row(weights: Mapping[Any, Any], fit: FittedModel) -> Array:
                 "data; a contrast can only weigh those that were"
             )
         if name not in coefficients:
-            raise DataError(f"'{name}' is no fixed effect of this model; there are {_listed(coefficients)}")
+            raise DataError(
+                f"'{name}' is no fixed effect of this model; there are {_listed(coefficients) or 'none'}"
+            )
+        if np.ndim(weight):
+            raise DataError(f"the weight of '{name}' in the contrast is {weight!r}: give one number")
         row[coefficients.index(name)] = _numbers([weight], [str(name)])[0, 0]
     return row
 
 
 def _right_hand_side(rhs: ArrayLike, k: int) -> Array:
-    values = np.asarray(rhs, dtype=np.float64)
+    values = _real(rhs)
+    if values is None:
+        raise DataError("rhs must be a number, or an array of one for each row of the contrast")
     if values.ndim and values.shape != (k,):
         raise DataError(
             f"rhs has shape {values.shape} and the contrast {k} row{'s' * (k != 1)}: give one number, or one "
@@ -235,6 +255,15 @@ def _right_hand_side(rhs: ArrayLike, k: int) -> Array:
     if not np.isfinite(values).all():
         raise DataError("rhs must be finite: it is what the contrast is under the null hypothesis")
     return np.broadcast_to(values, (k,))
+
+
+def _real(values: Any) -> Array | None:
+    """An array of floating-point numbers, or None if these values are none."""
+    try:
+        found = np.asarray(values)
+        return found.astype(np.float64) if found.dtype.kind in "biufO" else None
+    except (TypeError, ValueError):
+        return None
 
 
 def _listed(names: Sequence[str], most: int = 12) -> str:

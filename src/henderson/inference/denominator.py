@@ -76,13 +76,24 @@ def denominator(fit: FittedModel, ddf: Ddf = "satterthwaite") -> Denominator:
     >>> denominator(fit).df(np.eye(2)).round(6)
     array([17., 17.])
     """
-    if ddf not in get_args(Ddf):
-        known = ", ".join(repr(name) for name in get_args(Ddf))
-        raise DataError(f"ddf={ddf!r} is no way to count degrees of freedom; there are {known}")
+    check_ddf(ddf)
     kept = _KEPT.setdefault(fit, {})
     if ddf not in kept:
         kept[ddf] = _make(fit, ddf)
     return kept[ddf]
+
+
+def check_ddf(ddf: object) -> None:
+    """Refuse what is no method.
+
+    Raises
+    ------
+    DataError
+        With the names of those that are.
+    """
+    if ddf not in get_args(Ddf):
+        known = ", ".join(repr(name) for name in get_args(Ddf))
+        raise DataError(f"ddf={ddf!r} is no way to count degrees of freedom; there are {known}")
 
 
 _KEPT: WeakKeyDictionary[FittedModel, dict[Ddf, Denominator]] = WeakKeyDictionary()

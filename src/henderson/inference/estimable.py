@@ -138,7 +138,7 @@ def _by_level(variable: Variable) -> bool:
 
 
 def _containment(matrix: Matrix) -> tuple[frozenset[int], ...]:
-    factor = [_by_level(variable) for variable in matrix.variables]
+    factor = [variable.contrast is not None for variable in matrix.variables]
     sets = [set(term) for term in matrix.terms.terms]
     return tuple(
         frozenset(t for t, other in enumerate(sets) if own < other and all(factor[v] for v in other - own))

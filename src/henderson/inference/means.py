@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from henderson.errors import DataError
 from henderson.fit import FittedModel
+from henderson.fit.arguments import check_level
 from henderson.formula.syntax import Name, parse
 from henderson.inference.adjust import Adjustment, critical
 from henderson.inference.denominator import Ddf
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Array = NDArray[np.float64]
-#: Step of the numerical derivative, relative to the range of the predictor.
-STEP = 1e-3
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -245,7 +244,7 @@ def emtrends(
 
     Notes
     -----
-    The derivative of the design is a five-point difference, of relative error 1e-11 for smooth terms.
+    The derivative of the design is a five-point difference, of relative error 1e-10 for smooth terms.
 
     Examples
     --------
@@ -260,9 +259,7 @@ def emtrends(
     axis = grid.axis(var)
     if not axis.span > 0.0:
         raise DataError(f"{var!r} holds no varying numbers, and has no slope: give a numeric predictor")
-    h = STEP * axis.span
-    near, far = (grid.shifted(var, k * h).design() - grid.shifted(var, -k * h).design() for k in (1, 2))
-    L = (8.0 * near - far) / (12.0 * h)
+    L = grid.derivative(axis)
     return _means(fit, grid, L, slope_of=var, specs=specs, by=by, weights=weights, ddf=ddf, level=level)
 
 
@@ -282,12 +279,11 @@ def _means(
     """Average the linear functions L (cells, p) of the grid."""
     if weights not in get_args(Weights):
         raise DataError(f"weights is {weights!r}; it can be {', '.join(map(repr, get_args(Weights)))}")
-    if not 0.0 < level < 1.0:
-        raise DataError(f"level is {level}; it is a probability, such as 0.95")
+    check_level(level)
     cells = grid.cells(L)
     nesting = find_nesting(cells, grid.terms())
-    wanted = _names(grid, specs)
-    groups = [name for name in _names(grid, by or ()) if name not in wanted]
+    wanted = _names(grid, specs, "specs")
+    groups = [name for name in _names(grid, by or (), "by") if name not in wanted]
     for names in (groups, wanted):
         for name in list(names):
             names += [outer for outer in nesting.get(name, ()) if outer not in [*wanted, *groups]]
@@ -312,9 +308,11 @@ def _means(
     )
 
 
-def _names(grid: ReferenceGrid, given: str | Sequence[str]) -> list[str]:
-    names = list(dict.fromkeys([given] if isinstance(given, str) else given))
-    return [grid.axis(name).name for name in names]
+def _names(grid: ReferenceGrid, given: str | Sequence[str], argument: str) -> list[str]:
+    names = [given] if isinstance(given, str) else given
+    if not isinstance(names, Iterable):
+        raise DataError(f"{argument} is {given!r}; give the name of a predictor, or a list of names")
+    return list(dict.fromkeys(grid.axis(name).name for name in names))
 
 
 def _averages(grid: ReferenceGrid, shown: set[str], slope_of: str | None) -> list[str]:

@@ -43,15 +43,20 @@ def compare_cells(
         raise DataError(
             "adjust='tukey' is for method='pairwise', all differences of the means: use 'holm' here"
         )
+    if control is not None and name != "trt.vs.ctrl":
+        raise DataError(
+            "control names the mean of method='trt.vs.ctrl' by itself, and the method is another one"
+        )
     texts = _texts(cells, [name for name in cells.names if name not in by])
     key = cells.key(by)
-    labels: list[dict[str, Any]] = []
+    labels: list[dict[str, str]] = []
+    groups: list[dict[str, Label]] = []
     functions, offsets, families = [], [], []
     for group in np.unique(key).tolist():
         inside = np.flatnonzero(key == group)
         names, C = _coefficients(cells, inside, texts, method=method, control=control)
-        at = {name: cells.column(name)[inside[0]] for name in by}
-        labels += [{**row, **at} for row in names]
+        labels += names
+        groups += [{name: cells.column(name)[inside[0]] for name in by}] * len(names)
         functions.append(_combined(C, cells.L[inside]))
         offsets.append(offset * C.sum(axis=1))
         families.append((len(C), len(inside)))
@@ -77,7 +82,7 @@ def compare_cells(
         "lower": estimate - half,
         "upper": estimate + half,
     }
-    return pd.concat([pd.DataFrame(labels), pd.DataFrame(numbers)], axis=1)
+    return pd.concat([pd.DataFrame(each) for each in (labels, groups, numbers)], axis=1)
 
 
 def _coefficients(
@@ -90,7 +95,7 @@ def _coefficients(
 ) -> tuple[list[dict[str, str]], Array]:
     """Names of the contrasts and their coefficients (k, m) for the m cells of one family."""
     own = list(texts)
-    if not (isinstance(method, Mapping) and set(method) == set(own)):
+    if not (own and isinstance(method, Mapping) and set(method) == set(own)):
         rows = [[texts[name][i] for name in own] for i in inside.tolist()]
         names, C = family(method, [" ".join(row) for row in rows], control=control)
         return [{"contrast": name} for name in names], C

@@ -25,13 +25,16 @@ class FixedEffects:
         Estimates of the columns that are kept.
     kept : ndarray of int, (p,)
         Their places among all columns.
+    size : ndarray, (all columns,)
+        Lengths of the columns, which are the units that estimability is judged in.
     undefined : ndarray, (all columns, number dropped)
-        Orthonormal basis of the coefficients that change no fitted value.
+        Orthonormal basis of the coefficients of columns of length one that change no fitted value.
     tests : Denominator
     """
 
     beta: Array
     kept: NDArray[np.intp]
+    size: Array
     undefined: Array
     tests: Denominator
 
@@ -39,7 +42,10 @@ class FixedEffects:
     def of(cls, fit: FittedModel, ddf: Ddf) -> FixedEffects:
         """The fixed effects of a fit that has its rows."""
         X, kept = fit.source.with_rows().X, fit.estimates.kept
-        return cls(fit.estimates.beta, kept, undefined_directions(X, kept), denominator(fit, ddf))
+        size = np.sqrt(np.einsum("ij,ij->j", X, X))
+        size[size == 0.0] = 1.0
+        undefined = undefined_directions(X, kept, size)
+        return cls(fit.estimates.beta, kept, size, undefined, denominator(fit, ddf))
 
     def estimates(self, L: Array) -> tuple[Array, Array, Array]:
         """Estimates, standard errors and degrees of freedom of the rows of L.
@@ -53,9 +59,9 @@ class FixedEffects:
         estimate, std_error, df : ndarray, (k,)
             NaN for rows that are not estimable, or NaN themselves.
         """
-        size = np.sqrt((L**2).sum(axis=1))
-        along = np.sqrt(((L @ self.undefined) ** 2).sum(axis=1))
-        known = np.flatnonzero(along <= TOLERANCE * size)  # never true of NaN
+        scaled = L / self.size
+        along = np.linalg.norm(scaled @ self.undefined, axis=1)
+        known = np.flatnonzero(along <= TOLERANCE * np.linalg.norm(scaled, axis=1))  # never true of NaN
         own = L[np.ix_(known, self.kept)]
         out = np.full((3, len(L)), np.nan)
         out[0, known] = own @ self.beta
@@ -66,18 +72,18 @@ class FixedEffects:
         return out[0], out[1], out[2]
 
 
-def undefined_directions(X: Array, kept: NDArray[np.intp]) -> Array:
-    """Coefficients b with X b = 0, (p, p - rank): each dropped column is a combination of those kept.
+def undefined_directions(X: Array, kept: NDArray[np.intp], size: Array) -> Array:
+    """Coefficients b with (X / size) b = 0, (p, p - rank): each dropped column is a sum of those kept.
 
-    >>> np.abs(undefined_directions(np.array([[1.0, 2.0], [2.0, 4.0]]), np.array([0]))).round(3)
+    >>> X = np.array([[1.0, 2.0], [2.0, 4.0]])
+    >>> np.abs(undefined_directions(X, np.array([0]), np.ones(2))).round(3)
     array([[0.894],
            [0.447]])
     """
     dropped = np.setdiff1d(np.arange(X.shape[1]), kept)
     if not dropped.size:
         return np.empty((X.shape[1], 0))
-    scale = np.sqrt((X[:, kept] ** 2).sum(axis=0))
-    combination = np.linalg.lstsq(X[:, kept] / scale, X[:, dropped], rcond=None)[0] / scale[:, None]
+    combination = np.linalg.lstsq(X[:, kept] / size[kept], X[:, dropped] / size[dropped], rcond=None)[0]
     directions = np.zeros((X.shape[1], dropped.size))
     directions[kept] = -combination
     directions[dropped, np.arange(dropped.size)] = 1.0

@@ -58,8 +58,6 @@ def family(method: Any, labels: Sequence[str], *, control: str | None = None) ->
            [-1.,  3., -3.,  1.]])
     """
     m = len(labels)
-    if control is not None and not (isinstance(method, str) and method == "trt.vs.ctrl"):
-        raise DataError("control names the mean of method='trt.vs.ctrl', and the method is another one")
     if not isinstance(method, str):
         return _given(method, m)
     identity = np.eye(m)
@@ -69,7 +67,7 @@ def family(method: Any, labels: Sequence[str], *, control: str | None = None) ->
         return tuple(names), identity[first] - identity[second]
     if method == "trt.vs.ctrl":
         if control is not None and control not in labels:
-            raise DataError(f"there is no mean {control!r} to compare with{closest(control, labels)}")
+            raise DataError(f"there is no mean {control!r} to compare with{closest(str(control), labels)}")
         c = 0 if control is None else list(labels).index(control)
         others = [i for i in range(m) if i != c]
         return tuple(_difference(labels, i, c) for i in others), identity[others] - identity[c]

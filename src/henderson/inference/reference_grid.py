@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Container, Mapping
+from collections.abc import Container, Hashable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -22,6 +22,8 @@ from henderson.io.frame import Table, closest, open_table
 Array = NDArray[np.float64]
 #: Predictors with no more distinct numbers than this are taken for categories.
 FEW = 2
+#: Step of numerical derivatives, relative to the number or the range of the predictor.
+STEP = 1e-3
 #: Grids with more numbers than this are refused.
 LARGEST = 2 * 10**7
 
@@ -114,8 +116,9 @@ class ReferenceGrid:
     def _design(self, cells: NDArray[np.int64]) -> Array:
         columns = {a.name: a.values[self.at[cells, j]] for j, a in enumerate(self.axes)}
         X, complete = self.spec.fixed_matrix(Table(list(columns), len(cells), columns.__getitem__))
-        if not complete.all():
-            row = int(np.argmin(complete))
+        known = complete & np.isfinite(X).all(axis=1)
+        if not known.all():
+            row = int(np.argmin(known))
             shown = ", ".join(f"{name} = {values[row]}" for name, values in columns.items())
             raise DataError(f"the model has no mean at {shown}: give other numbers in at={{...}}")
         return X
@@ -132,10 +135,18 @@ class ReferenceGrid:
             found.append((frozenset(in_full), in_full))
         return found
 
-    def shifted(self, name: str, step: float) -> ReferenceGrid:
-        """The grid with the numbers of one axis moved by `step`."""
-        axes = (replace(a, values=a.values + step) if a.name == name else a for a in self.axes)
-        return replace(self, axes=tuple(axes))
+    def derivative(self, axis: Axis) -> Array:
+        """The derivative of `design` by the numbers of one axis: five-point differences, (m, p).
+
+        Steps follow the numbers towards zero, where logarithms bend.
+        """
+        h = STEP * np.clip(np.abs(axis.values), STEP * axis.span, axis.span)
+        near, far = (self._shifted(axis, k * h) - self._shifted(axis, -k * h) for k in (1, 2))
+        return np.asarray((8.0 * near - far) / (12.0 * h[self.at[:, self.axes.index(axis)], None]))
+
+    def _shifted(self, axis: Axis, steps: Array) -> Array:
+        moved = replace(axis, values=axis.values + steps)
+        return replace(self, axes=tuple(moved if a is axis else a for a in self.axes)).design()
 
     def cells(self, L: Array) -> Cells:
         """The cells, each with its linear function of the coefficients."""
@@ -182,7 +193,11 @@ def reference_grid(fit: FittedModel, at: Mapping[str, Any] | None = None) -> Ref
     factors = [v for v in spec.fixed.variables if v.levels is not None and v.levels != LOGICAL_LEVELS]
     coded = [name for v in factors for name in columns_of(v.node, table.names)]
     names = dict.fromkeys(name for v in spec.fixed.variables for name in columns_of(v.node, table.names))
-    given = dict(at or {})
+    given = {} if at is None else at
+    if not isinstance(given, Mapping):
+        raise DataError(
+            f"at is {at!r}; it is a mapping of predictors to their values, such as {{'x': [0, 1]}}"
+        )
     for name in given:
         if name not in names:
             raise DataError(f"at has {name!r}, which the fixed effects lack{closest(str(name), names)}")
@@ -233,7 +248,7 @@ def _categories(name: str, column: FactorColumn, wanted: list[Any] | None) -> Ax
     occurring = np.flatnonzero(np.bincount(column.codes[column.codes >= 0], minlength=len(column.levels)))
     levels = [column.levels[k] for k in occurring.tolist()]
     if wanted is not None:
-        texts = [str(bool(v)).upper() if column.logical else _text(v) for v in wanted]
+        texts = [_truth(v) if column.logical else _text(v) for v in wanted]
         unseen = [text for text in texts if text not in levels]
         if unseen:
             raise DataError(
@@ -250,8 +265,13 @@ def _categories(name: str, column: FactorColumn, wanted: list[Any] | None) -> Ax
 
 def _listed(name: str, given: Any) -> list[Any]:
     """Levels as a list without repetitions, from one or several."""
-    single = isinstance(given, str) or not hasattr(given, "__iter__")
-    listed = list(dict.fromkeys([given] if single else given))
+    if isinstance(given, np.ndarray):
+        given = given.tolist()
+    single = isinstance(given, str | bytes) or not isinstance(given, Iterable)
+    listed = [given] if single else list(given)
+    if any(np.ndim(value) > 0 or not isinstance(value, Hashable) for value in listed):
+        raise DataError(f"at has lists within a list for {name!r}: give its values in one list")
+    listed = list(dict.fromkeys(listed))
     if not listed:
         raise DataError(f"at has no level for {name!r}: give one or more")
     return listed
@@ -259,6 +279,10 @@ def _listed(name: str, given: Any) -> list[Any]:
 
 def _text(value: Any) -> str:
     return f"{value:.15g}" if isinstance(value, float) else str(value)
+
+
+def _truth(value: Any) -> str:
+    return str(bool(value) if value in (0, 1) else value).upper()
 
 
 def _finite(name: str, wanted: list[Any]) -> Array:

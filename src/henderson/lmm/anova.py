@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from henderson.errors import DataError
 from henderson.fit import FittedModel
 from henderson.inference.comparisons import compare
 
@@ -52,12 +51,4 @@ def anova(*fits: FittedModel, names: Sequence[str] | None = None, refit: bool = 
     m2     4     NaN  <NA>
     m1     6  42.139     2
     """
-    for k, fit in enumerate(fits):
-        if not isinstance(fit, FittedModel):
-            raise DataError(
-                f"argument {k + 1} of anova is a {type(fit).__name__}; it compares fits of hd.lmer: "
-                "hd.anova(fit1, fit2)"
-            )
-    if len(fits) == 1:
-        raise DataError("anova compares two fits or more; the tests of the terms of one fit are fit.anova()")
     return compare(*fits, names=names, refit=refit)

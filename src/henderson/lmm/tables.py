@@ -10,7 +10,7 @@ from henderson.fit.coefficient_table import p_value_table, t_table
 from henderson.fit.estimates import Estimates
 from henderson.fit.summary import SummaryView
 from henderson.inference.contrasts import contrast
-from henderson.inference.denominator import Ddf
+from henderson.inference.denominator import Ddf, check_ddf
 from henderson.io.frame import to_pandas
 
 if TYPE_CHECKING:
@@ -28,6 +28,8 @@ METHODS: dict[Ddf, str] = {
 
 def summary_view(fit: FittedModel, ddf: Ddf | None) -> SummaryView:
     """What the printed summary shows; t-values alone without `ddf`."""
+    if ddf is not None:
+        check_ddf(ddf)
     estimates, sd = fit.estimates, fit.estimates.se
     columns = t_table(estimates.beta.tolist(), sd.tolist())
     if ddf is not None and estimates.beta.size:
@@ -61,6 +63,8 @@ def tidy(fit: FittedModel, ddf: Ddf | None) -> pd.DataFrame:
     """One row per parameter; without `ddf`, no degrees of freedom and no p-values."""
     import pandas as pd
 
+    if ddf is not None:
+        check_ddf(ddf)
     rows: list[tuple[Any, ...]] = []
     if fit.estimates.beta.size:
         tests = contrast(fit, np.eye(fit.estimates.beta.size), ddf=ddf or "asymptotic")

@@ -127,7 +127,7 @@ class Testing(FittedModel):
         Returns
         -------
         DataFrame
-            One row per term, and ``<none>``: npar, aic, lrt, p_value.
+            One row per term, and ``<none>``: npar, loglik, aic, lrt, df, p_value, neg_log_10_p_value.
         """
         from henderson.inference.deletions import drop1_lrt
 
@@ -176,11 +176,12 @@ class Testing(FittedModel):
         Parameters
         ----------
         specs : str or list of str
-            Predictors whose combinations have a mean each.
+            Predictors whose combinations have a mean each; ``[]`` for one overall mean.
         by : str or list of str, optional
             Predictors within whose levels contrasts are made.
         at : dict, optional
-            Values of predictors in the grid; by default all levels of a factor and the mean of a number.
+            Values of predictors in the grid, ``{"Days": [0, 9]}``; by default all levels of a factor, and the
+            mean of a number (both of a number that takes two values).
         weights : {"equal", "proportional", "cells"}
             How the levels of the other factors are averaged: equally; as often as they are in the data; or as
             often as they are in each cell.

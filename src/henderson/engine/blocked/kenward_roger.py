@@ -15,7 +15,7 @@ Array = NDArray[np.float64]
 def gram_slopes(slopes: Slopes, directions: list[Direction]) -> Array:
     """-Q'V^-1 V_i V^-1 Q, the derivative of Q'V^-1 Q along each direction; (k, p, p)."""
     p = slopes.system.p
-    return np.array([slopes.gram_along(d)[:p, :p] for d in directions]).reshape(-1, p, p)
+    return np.array([slopes.gram_along(d)[:p, :p] for d in directions]).reshape(len(directions), p, p)
 
 
 def moved_products(plan: Plan, point: Point, directions: list[Direction]) -> Array:
@@ -25,6 +25,8 @@ def moved_products(plan: Plan, point: Point, directions: list[Direction]) -> Arr
     P leaves the part -Z b. So all of them are effects, and nothing is subtracted that could cancel.
     """
     k, p = len(directions), point.beta.size
+    if p == 0:
+        return np.zeros((k, k, 0, 0))
     x = []
     for at, (ZV, b) in enumerate(zip(point.solved.ZVM, point.solved.b, strict=True)):
         moved = np.zeros((k, *b[:-1].shape))

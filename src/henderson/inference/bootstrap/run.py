@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 
 from henderson.errors import DataError
 from henderson.fit import FittedModel
+from henderson.fit.arguments import check_level
 from henderson.inference.bootstrap.file import Replicates, Run, read, write
 from henderson.inference.bootstrap.statistics import make_statistic
 from henderson.inference.bootstrap.workers import Job, run_batches
-from henderson.inference.confint import check_level
 from henderson.inference.parameters import chosen
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from henderson.covariance.coordinates import Link, Straight
 from henderson.errors import DataError
-from henderson.inference.confint import check_level
+from henderson.fit.arguments import check_level
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -15,9 +15,9 @@ from henderson.covariance.coordinates import Coordinates, Link, Straight
 from henderson.engine import Engine
 from henderson.errors import DataError
 from henderson.fit import FittedModel
+from henderson.fit.arguments import check_level
 from henderson.fit.relationships import check_told_apart
 from henderson.fit.solve import Fitted, solve
-from henderson.inference.confint import check_level
 from henderson.inference.profile.curve import Curve, Profile
 from henderson.inference.profile.jets import Jet
 from henderson.inference.profile.parameters import (
