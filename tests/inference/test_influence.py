@@ -150,6 +150,21 @@ def test_held_theta_is_dense_algebra(kind, group, many, monkeypatch):
         assert found.status[k] == "held"
 
 
+@pytest.mark.filterwarnings("error")
+def test_a_model_without_fixed_effects():
+    fit = hd.lmer("Yield ~ 0 + (1 | Batch)", hd.example_data("dyestuff"), REML=False)
+    data = hd.example_data("dyestuff")
+    for covariances in ("refitted", "held"):
+        found = influence(fit, "Batch", covariances=covariances)
+        assert found.beta_without.shape == (6, 0)
+        assert np.isnan(found.to_frame()["cooks_distance"]).all()
+    again = hd.lmer("Yield ~ 0 + (1 | Batch)", data[data["Batch"] != "A"], REML=False)
+    first = influence(fit, "Batch").components_without[0]
+    np.testing.assert_allclose(
+        first, [np.sqrt(again.varcorr.terms[0].covariance[0, 0]), again.sigma], rtol=1e-5
+    )
+
+
 def test_a_nested_factor_of_the_model():
     fit, data = fit_of("nested")
     group = "pupil:(klass:school)"
@@ -288,6 +303,8 @@ def test_a_search_cut_short_is_told(caplog):
             "neither a grouping factor of the model nor a column of the table; did you mean 'Subject'",
         ),
         ("one", "'one' has fewer than two levels in the rows used, so that none can be left out"),
+        (["Subject"], r"\['Subject'\] is neither a grouping factor .* did you mean 'Subject'"),
+        (3, "3 is neither a grouping factor of the model nor a column of the table"),
     ],
 )
 def test_groups_that_cannot_be(group, said):

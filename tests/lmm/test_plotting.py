@@ -1,4 +1,5 @@
 import re
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -6,6 +7,7 @@ import pytest
 
 import henderson as hd
 from henderson.errors import DataError, HendersonError
+from henderson.fit import FittedModel
 from henderson.lmm.effect_curves import effect_curves
 from henderson.lmm.plotting import FitPlots
 from henderson.lmm.within_levels import within_levels
@@ -135,6 +137,18 @@ def test_a_singular_fit_is_drawn_and_told(singular):
     plots.check(axes=axes(6))[0].figure.draw_without_rendering()
 
 
+@pytest.mark.filterwarnings("error")
+def test_conditional_variances_of_zero_may_be_less_by_rounding(sleep):
+    """The variance of a singular term is zero but for rounding errors of either sign."""
+    estimates = sleep.estimates
+    [term] = estimates.terms
+    cond_var = term.cond_var.copy()
+    cond_var[0] = -1e-30
+    fit = FittedModel(replace(estimates, terms=(replace(term, cond_var=cond_var),)), None, None)
+    ends = [b.get_segments() for ax in FitPlots(fit).caterpillar(axes=axes(2)) for b in ax.collections]
+    assert np.isfinite(np.concatenate([np.ravel(s) for s in ends if len(s)])).all()
+
+
 def test_unknown_groups_and_effects_are_named(sleep):
     plots = FitPlots(sleep)
     with pytest.raises(DataError, match="no random effects of 'subject'; did you mean 'Subject'"):
@@ -152,6 +166,11 @@ def test_unknown_groups_and_effects_are_named(sleep):
 
 
 # -- within levels -----------------------------------------------------------------------------------------
+
+
+def test_one_effect_may_be_named_without_a_list(sleep):
+    drawn = FitPlots(sleep).shrinkage(effects_shown="Days", ax=axes(1)[0])
+    assert drawn.get_xlabel() == "Days: the level's own estimate"
 
 
 def test_own_estimates_are_those_of_lmlist(sleep):
@@ -265,6 +284,14 @@ def test_categories_have_a_place_each(formula):
     assert [label.get_text() for label in ax.get_xticklabels()] == expected
 
 
+def test_many_codes_of_a_factor_have_no_values_between_them():
+    rng = np.random.default_rng(4)
+    code = np.arange(600) % 130
+    data = {"code": code, "g": rng.integers(0, 9, 600), "y": rng.normal(size=600)}
+    [curve] = effect_curves(hd.lmer("y ~ factor(code) + (1 | g)", data), "code")
+    np.testing.assert_array_equal(curve.x, np.arange(130))
+
+
 def test_the_offset_is_at_its_mean():
     rng = np.random.default_rng(5)
     data = {
@@ -292,6 +319,15 @@ def test_what_the_records_do_not_determine_is_not_drawn():
     assert "do not determine" in written(FitPlots(fit).effect("b", by="a", ax=axes(1)[0]))
 
 
+def test_records_are_not_drawn_where_nothing_determines_the_mean():
+    data = hd.example_data("sleepstudy")
+    data["part"] = np.array(["a", "b", "c"])[data["Days"] // 4]
+    data["late"] = data["part"] == "c"
+    [curve] = effect_curves(hd.lmer("Reaction ~ part + late + (1 | Subject)", data), "part")
+    np.testing.assert_array_equal(np.isnan(curve.mean), [False, False, True])
+    np.testing.assert_array_equal(np.isnan(curve.data_y), curve.data_x == 2)
+
+
 def test_effects_refuse_what_they_cannot_show(grouped_sleep):
     fit = hd.lmer("Reaction ~ Days * grp + x2 + (Days | Subject)", grouped_sleep)
     plots = FitPlots(fit)
@@ -309,6 +345,19 @@ def test_effects_refuse_what_they_cannot_show(grouped_sleep):
         plots.effect("Days", at={"gpr": "low"})
     with pytest.raises(DataError, match="'middle'"):
         plots.effect("Days", at={"grp": "middle"})
+    with pytest.raises(
+        DataError, match=r"at holds one value of each column, and 'grp' has \['low', 'high'\]"
+    ):
+        plots.effect("Days", at={"grp": ["low", "high"]})
+    with pytest.raises(DataError, match=r"at is \['grp'\]; it is a dict"):
+        plots.effect("Days", at=["grp"])
+    for drawn in ("Days", "grp"):
+        with pytest.raises(DataError, match=f"at holds '{drawn}' at one value, and the picture is to show"):
+            plots.effect("Days", by="grp", at={drawn: 0})
+    with pytest.raises(
+        DataError, match="the mean over 'Days' cannot be computed at grp = high, x2 = nan: hold"
+    ):
+        plots.effect("Days", at={"x2": np.nan})
     with pytest.raises(HendersonError, match="in no table"):
         FitPlots(fit.refit(fit.fitted + fit.residuals[::-1])).effect("Days")
 
@@ -351,7 +400,7 @@ def test_check_of_other_models(arguments):
     panels = FitPlots(hd.lmer(data=data, **arguments)).check(axes=axes(6))
     panels[0].figure.draw_without_rendering()
     correlated = "ar1" in arguments.get("residual", "")
-    assert ("is for independent residuals" in written(panels[4])) == correlated
+    assert ("is for independent residuals" in written(panels[4]).replace("\n", " ")) == correlated
 
 
 def test_many_rows_are_quick_to_draw():

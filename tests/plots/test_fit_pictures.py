@@ -211,6 +211,25 @@ def test_rows_of_leverage_one_are_left_out():
     ax = diagnostics.residuals_by_leverage([0.2, 1.0], [1.0, np.nan], [0.1, np.nan], n_fixed=1, ax=axes())
     assert dots(ax)[0].shape == (1, 2)
     assert "\n0" in "\n" + written(ax)
+    assert "1 row of leverage 1 not shown" in written(ax)
+
+
+def test_a_refusal_leaves_the_other_panels_their_room():
+    """One long sentence in a panel of six."""
+    figure = Figure(figsize=(12, 7), layout="constrained")
+    panels = figure.subplots(2, 3).ravel()
+    figure.draw_without_rendering()
+    before = [ax.get_position().width for ax in panels]
+    style.say(panels[4], "words that say at length why there is no picture " * 4)
+    figure.draw_without_rendering()
+    np.testing.assert_allclose([ax.get_position().width for ax in panels], before, rtol=0.05)
+    [text] = panels[4].texts
+    assert text.get_window_extent().width < panels[4].get_window_extent().width
+
+
+def test_simulations_are_needed():
+    with pytest.raises(DataError, match="there is no simulated response to draw"):
+        diagnostics.simulated_densities(np.arange(5.0), np.empty((5, 0)), ax=axes())
 
 
 def test_simulations_lie_behind_the_data():

@@ -43,6 +43,7 @@ KINDS = {
     ),
     "tagged": ("y ~ x + time + cs(1 + time + x | klass) + diag(1 + x | rater)", {}),
     "units": ("y ~ x + time + (1 | klass)", {"residual": "us(t | pupil)", "weights": "w"}),
+    "units and slopes": ("y ~ x + (0 + time | klass)", {"residual": "us(t | pupil)"}),
     "autoregressive": ("y ~ x + time + (x | klass)", {"residual": "ar1(t | pupil)"}),
     "strata": ("y ~ x + time + (1 | pupil) + (1 | rater)", {"residual": "diag(t)", "weights": "w"}),
     "singular": ("y ~ x + (time + x | rater)", {}),

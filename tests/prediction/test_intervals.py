@@ -201,6 +201,8 @@ def test_weights_and_positions_come_from_the_new_data(caplog):
         prediction_errors(fit, new.assign(t="d"), interval="prediction")
     with pytest.raises(hd.DataError, match=r"the weight 'w' of row 1 .* is -2"):
         prediction_errors(fit, new.assign(w=[1.0, -2.0, 1.0, 1.0]), interval="prediction")
+    with pytest.raises(hd.DataError, match=r"the weight 'w' of row 0 .* is inf: weights must be finite"):
+        prediction_errors(fit, new.assign(w=[np.inf, 2.0, 1.0, 1.0]), interval="prediction")
     with pytest.raises(hd.DataError, match="no column 'w'"):
         prediction_errors(fit, new.drop(columns="w"), interval="prediction")
 
@@ -218,6 +220,40 @@ def test_missing_predictors_give_nan(caplog):
         found = prediction_errors(fit, new, interval="prediction")
     assert found.isna().all(axis=1).tolist() == [False, True, False]
     assert "1 of 3 rows miss a value of a predictor" in caplog.text
+
+
+@pytest.mark.filterwarnings("error")
+def test_infinite_predictors_count_as_missing(caplog):
+    fit, data = fit_of("slope")
+    new = data.iloc[:3].assign(x=[1.0, -np.inf, 0.0], time=[0.0, np.inf, 1.0])
+    with caplog.at_level(logging.WARNING, "henderson"):
+        found = prediction_errors(fit, new, interval="prediction")
+        point = fit.predict(new)
+    assert found.isna().all(axis=1).tolist() == [False, True, False]
+    np.testing.assert_array_equal(point, found["fit"])
+    assert caplog.text.count("1 of 3 rows miss a value of a predictor, or have an infinite one") == 2
+
+
+@pytest.mark.parametrize(
+    ("kind", "lacking", "random"),
+    [("slope", "time", "none"), ("nested", "w", "all"), ("strata", "w", "all"), ("strata", "t", "none")],
+)
+def test_intervals_that_miss_what_the_mean_does_not_need_are_told(kind, lacking, random, caplog):
+    fit, data = fit_of(kind)
+    new = data.iloc[:3].assign(**{lacking: [data[lacking][0], None, data[lacking][2]]})
+    with caplog.at_level(logging.WARNING, "henderson"):
+        found = prediction_errors(fit, new, random, interval="prediction")
+    assert found["se"].isna().tolist() == [False, True, False]
+    assert found["fit"].notna().all()
+    assert "1 of 3 rows miss their weight, their place in the residual structure or" in caplog.text
+
+
+def test_rows_keep_the_labels_of_a_pandas_table():
+    fit, data = fit_of("slope")
+    new = data.sample(n=20, random_state=1)
+    found = new.join(prediction_errors(fit, new))
+    np.testing.assert_array_equal(found["fit"], fit.predict(new))
+    assert prediction_errors(fit, {"x": [0.0], "time": [0.0], "pupil": ["p1"]}).index.tolist() == [0]
 
 
 def test_excluded_rows_are_padded():
@@ -287,8 +323,9 @@ def test_relatives_of_unit_mean_are_a_matter_of_scale():
         ({"level": "high"}, "level is the coverage"),
         ({"random": ["school"]}, "no random effects of 'school'"),
         ({"newdata": {"x": [1.0]}}, "no column"),
-        ({"newdata": {"x": ["much"], "time": [1], "pupil": ["p1"]}}, "x"),
+        ({"newdata": {"x": ["much"], "time": [1], "pupil": ["p1"]}}, "'x' held numbers when the model"),
         ({"new_levels": "allow", "newdata": {"x": [1.0]}}, "new_levels is 'allow'"),
+        ({"new_levels": "allow"}, "new_levels is 'allow'"),
     ],
 )
 def test_mistakes_are_named(arguments, message):

@@ -11,7 +11,7 @@ from prediction.fits import KINDS, dense_of, fit_of
 from reference import needs_lmer_reference
 
 ALL = [*KINDS, "related"]
-CORRELATED = ("units", "autoregressive")
+CORRELATED = ("units", "units and slopes", "autoregressive")
 
 
 @pytest.fixture(scope="module")
@@ -98,9 +98,17 @@ def test_correlated_residuals_are_not_left_out_one_by_one(kind):
     fit, _ = fit_of(kind)
     for ask in (lambda: cooks_distance(fit), lambda: residuals_of(fit, "studentised")):
         with pytest.raises(
-            hd.HendersonError, match=r"is for independent residuals, and residual='.*\(t \| pupil\)'"
+            hd.HendersonError, match=r"(is|are) for independent residuals, and residual='.*\(t \| pupil\)'"
         ):
             ask()
+
+
+def test_no_fixed_effects_have_no_cooks_distance():
+    fit = hd.lmer("Yield ~ 0 + (1 | Batch)", hd.example_data("dyestuff"))
+    with pytest.raises(hd.HendersonError, match="change of the fixed effects, and the model has none"):
+        cooks_distance(fit)
+    dense = dense_of(fit)
+    np.testing.assert_allclose(leverage(fit), np.diag(np.eye(30) - dense.R @ dense.P), rtol=1e-9)
 
 
 def test_simple_kinds(sleep):
@@ -137,6 +145,8 @@ def test_a_row_that_nothing_else_speaks_for():
     fit = hd.lmer("Reaction ~ Days + first + (1 | Subject)", data)
     assert leverage(fit)[0] == pytest.approx(1.0)
     assert abs(fit.residuals[0]) < 1e-9
+    for found in (cooks_distance(fit), residuals_of(fit, "standardised"), residuals_of(fit, "studentised")):
+        assert np.flatnonzero(np.isnan(found)).tolist() == [0]
 
 
 def test_what_a_fit_without_its_data_knows(sleep):

@@ -163,6 +163,7 @@ def test_missing_predictors_give_nan_and_are_counted(fit, caplog):
         ({"random": ["(Reaction | Subject)"]}, r"no random term \(Reaction \| Subject\)"),
         ({"random": ["(1 | Days)"]}, r"no random term \(1 \| Days\); it has \(Days \| Subject\)"),
         ({"newdata": {"Days": [1], "Subject": ["308"]}, "new_levels": "allow"}, "it can be 'error', "),
+        ({"new_levels": "allow"}, "it can be 'error', "),
     ],
 )
 def test_mistakes_are_named(fit, arguments, message):

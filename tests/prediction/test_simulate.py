@@ -74,6 +74,9 @@ def test_mistakes_are_named(tmp_path):
     for arguments, message in (
         ({"n": -1}, "n must be a whole number"),
         ({"n": 1, "first": 0.5}, "first must be"),
+        ({"n": True}, "n must be a whole number"),
+        ({"n": 1, "seed": -1}, "seed must be a whole number, 0 or more; it is -1"),
+        ({"n": 1, "seed": "today"}, "seed must be a whole number, 0 or more; it is 'today'"),
     ):
         with pytest.raises(hd.DataError, match=message):
             simulate(fit, **arguments)

@@ -104,7 +104,7 @@ def _predicted_effects(fit: "LmerResult") -> "pd.DataFrame":
                             "level": table.index,
                             "term": name,
                             "estimate": table.iloc[:, column].to_numpy(),
-                            "std_error": np.sqrt(variance[:, i, i]),
+                            "std_error": np.sqrt(np.maximum(variance[:, i, i], 0.0)),
                         }
                     )
                 )

@@ -64,7 +64,7 @@ class HeldTheta:
         fitted, model = self._fitted, self._fitted.engine.model
         nu = model.n - rows.size - (model.p if fitted.reml else 0)
         basis = self._leverage_basis[rows]
-        if nu < 1 or np.linalg.eigvalsh(basis.T @ basis)[-1] > 1.0 - 1e-12:
+        if nu < 1 or np.linalg.eigvalsh(basis.T @ basis).max(initial=0.0) > 1.0 - 1e-12:
             return None
         touched = [np.unique(term.codes[rows]) for term in model.terms]
         n_touched = model.p + sum(len(own) * t.q for own, t in zip(touched, model.terms, strict=True))

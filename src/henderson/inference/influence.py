@@ -101,8 +101,10 @@ class Influence:
         """Change of all fixed effects together: d' V^-1 d / p with V from all rows, (l,).
 
         Demidenko & Stukel (2005), Stat. Med. 24:893. lme4's `cooks.distance` of an influence multiplies
-        this by (l - p) / l, with l the number of levels.
+        this by (l - p) / l, with l the number of levels. NaN in a model without fixed effects.
         """
+        if not self.names:
+            return np.full(len(self), np.nan)
         d = self.dfbeta
         return np.asarray(np.einsum("lp,pl->l", d, np.linalg.solve(self.cov_beta, d.T)) / len(self.names))
 
@@ -233,14 +235,14 @@ def _grouped(fit: FittedModel, group: str) -> tuple[Codes, tuple[str, ...]]:
     elif fit.source.data is None:
         raise DataError(
             f"{group!r} is no grouping factor of the model, and the response of this fit is in no table "
-            f"whose columns could be asked{closest(group, labels)}"
+            f"whose columns could be asked{closest(str(group), labels)}"
         )
     else:
         table = open_table(fit.source.data)
         if group not in table:
             raise DataError(
                 f"{group!r} is neither a grouping factor of the model nor a column of the table"
-                f"{closest(group, dict.fromkeys([*labels, *table.names]))}"
+                f"{closest(str(group), dict.fromkeys([*labels, *table.names]))}"
             )
         column = as_factor(table.column(group)).take(design.rows).drop_unused()
         codes, levels = column.codes, tuple(column.levels)

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from henderson.errors import DataError, HendersonError
 from henderson.fit import FittedModel
+from henderson.fit.arguments import check_level
 from henderson.fit.estimates import Estimates
 from henderson.formula import Design
 from henderson.formula.evaluate import Evaluator
-from henderson.inference.confint import check_level
 from henderson.inference.denominator import Ddf
 from henderson.inference.means_estimates import FixedEffects
 from henderson.io.columns import FactorColumn
@@ -42,7 +42,8 @@ class EffectCurve:
     mean, lower, upper : ndarray, (m,)
         In units of the response that was fitted; NaN where the records do not determine them.
     data_x, data_y : ndarray, (n,)
-        The records: their values of the predictor, and partial residuals: the curve there plus the residual.
+        The records: their values of the predictor, and partial residuals: the curve there plus the residual,
+        NaN where the curve is.
     """
 
     label: str | None
@@ -57,12 +58,16 @@ class EffectCurve:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Values:
-    """The values that a column has: numbers, truth values or names of levels."""
+    """The values that a column has: numbers, truth values or names of levels.
+
+    Numbers may be drawn as such, and have none `between` them because they are codes of a factor.
+    """
 
     every: NDArray[Any]
     distinct: NDArray[Any]
     names: tuple[str, ...]
     is_number: bool
+    between: bool
     typical: Any
 
 
@@ -101,7 +106,8 @@ def effect_curves(
     Raises
     ------
     DataError
-        If a column is not in the fixed part of the model, or `by` has too many values.
+        If a column is not in the fixed part of the model, `by` has too many values, or `at` does not hold
+        one value of a column that is not drawn, at which the mean can be computed.
     HendersonError
         If the fit has no data.
 
@@ -115,7 +121,7 @@ def effect_curves(
     """
     check_level(level)
     frame = _Frame.of(fit)
-    fixed = dict(at or {})
+    fixed = _held(at, drawn=(predictor, by))
     for name in (predictor, *fixed, *([] if by is None else [by])):
         if name not in frame.columns:
             raise DataError(
@@ -134,6 +140,21 @@ def effect_curves(
             _curve(frame, predictor, label, held={**fixed, **value}, rows=rows, level=level, ddf=ddf)
         )
     return tuple(curves)
+
+
+def _held(at: Mapping[str, Any] | None, *, drawn: tuple[str, str | None]) -> dict[str, Any]:
+    """The values of `at`, one for each column."""
+    if not isinstance(at, Mapping | None):
+        raise DataError(f"at is {at!r}; it is a dict of columns and the value of each")
+    held = dict(at or {})
+    for name, value in held.items():
+        if name in drawn:
+            raise DataError(f"at holds {name!r} at one value, and the picture is to show all of them")
+        if np.ndim(value) != 0:
+            raise DataError(
+                f"at holds one value of each column, and {name!r} has {value!r}: draw by={name!r}"
+            )
+    return held
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -180,9 +201,9 @@ def _values(column: Any, name: str, *, categorical: bool) -> _Values:
             every = column.codes == 1
             distinct: NDArray[Any] = np.unique(every)
             names = tuple("TRUE" if value else "FALSE" for value in distinct.tolist())
-            return _Values(every, distinct, names, False, distinct[0])
+            return _Values(every, distinct, names, False, False, distinct[0])
         levels = np.array(list(used.levels), dtype=object)
-        return _Values(levels[used.codes], levels, tuple(used.levels), False, levels[0])
+        return _Values(levels[used.codes], levels, tuple(used.levels), False, False, levels[0])
     if column.values.ndim != 1:
         raise DataError(
             f"{name!r} is a matrix of several columns, and a picture needs one number for each row"
@@ -191,7 +212,7 @@ def _values(column: Any, name: str, *, categorical: bool) -> _Values:
     names = tuple(f"{value:g}" for value in distinct.tolist())
     typical = distinct[0] if categorical else float(column.values.mean())
     is_number = not (categorical and distinct.size <= _CATEGORIES)
-    return _Values(column.values, distinct, names, is_number, typical)
+    return _Values(column.values, distinct, names, is_number, not categorical, typical)
 
 
 def _values_of_by(values: _Values, by: str) -> list[tuple[str | None, dict[str, Any]]]:
@@ -217,17 +238,25 @@ def _curve(
 
     values, estimates = frame.columns[predictor], frame.estimates
     places: NDArray[Any] = values.distinct
-    if values.is_number and places.size > _STEPS:
+    if values.between and places.size > _STEPS:
         places = np.linspace(float(places[0]), float(places[-1]), _STEPS)
     by_row = estimates.by_row("the rows")
     offset = 0.0 if by_row.offset is None else float(by_row.offset.mean())
     X = frame.matrix(places.size, {**held, predictor: places})
+    if not np.isfinite(X).all():
+        others = {name: held.get(name, c.typical) for name, c in frame.columns.items() if name != predictor}
+        shown = ", ".join(f"{name} = {value}" for name, value in others.items())
+        raise DataError(
+            f"the mean over {predictor!r} cannot be computed at {shown}: hold other values with at={{...}}"
+        )
     mean, se, df = FixedEffects.of(frame.fit, ddf).estimates(X)
     mean += offset
     half = stdtrit(df, 0.5 + 0.5 * level) * se
     own = values.every[rows]
-    X_rows = frame.matrix(own.size, {**held, predictor: own})[:, estimates.kept]
-    partial = X_rows @ estimates.beta + offset + (by_row.y - by_row.fitted)[rows]
+    at_rows = FixedEffects.of(frame.fit, "asymptotic").estimates(
+        frame.matrix(own.size, {**held, predictor: own})
+    )[0]
+    partial = at_rows + offset + (by_row.y - by_row.fitted)[rows]
     if values.is_number:
         x, data_x = places.astype(np.float64), own.astype(np.float64)
     else:

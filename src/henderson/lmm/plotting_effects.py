@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from henderson.errors import DataError
 from henderson.fit import FittedModel
+from henderson.fit.arguments import check_level
 from henderson.fit.estimates import TermModes
 from henderson.fit.heritability import relationship_diagonal
-from henderson.inference.confint import check_level
 from henderson.inference.denominator import Ddf
 from henderson.io.frame import closest
 from henderson.lmm.effect_curves import EffectCurve, effect_curves
@@ -61,7 +61,9 @@ class EffectPlots:
         check_level(level)
         terms = self._terms(group)
         columns = [
-            (name, t.b[:, j], np.sqrt(t.cond_var[:, j, j])) for t in terms for j, name in enumerate(t.names)
+            (name, t.b[:, j], np.sqrt(np.maximum(t.cond_var[:, j, j], 0.0)))  # zero may be less by rounding
+            for t in terms
+            for j, name in enumerate(t.names)
         ]
         names = terms[0].levels
         size = (4.2, effects.caterpillar_height(len(names)))
@@ -102,7 +104,11 @@ class EffectPlots:
         return panels
 
     def shrinkage(
-        self, group: str | None = None, *, effects_shown: Sequence[str] | None = None, ax: Axes | None = None
+        self,
+        group: str | None = None,
+        *,
+        effects_shown: str | Sequence[str] | None = None,
+        ax: Axes | None = None,
     ) -> Axes:
         """Draw what each level's own records say against its conditional modes.
 
@@ -113,7 +119,7 @@ class EffectPlots:
         ----------
         group : str, optional
             Grouping factor; by default the first.
-        effects_shown : list of str, optional
+        effects_shown : str or list of str, optional
             One or two of its effects; by default the first two, or the only one.
         ax : matplotlib.axes.Axes, optional
             Where to draw.
@@ -131,7 +137,8 @@ class EffectPlots:
         """
         terms = self._terms(group)
         names = [name for t in terms for name in t.names]
-        shown = names[:2] if effects_shown is None else list(effects_shown)
+        wanted = [effects_shown] if isinstance(effects_shown, str) else effects_shown
+        shown = names[:2] if wanted is None else list(wanted)
         if not 1 <= len(shown) <= 2:
             raise DataError(f"a picture of shrinkage shows one effect or two; {len(shown)} were named")
         for name in shown:

@@ -85,9 +85,10 @@ class Predicting(FittedModel):
         Returns
         -------
         ndarray, shape (n,), or DataFrame
-            In units of the response; NaN in rows that miss a predictor, which is logged. With `se` or
-            `interval` a table: fit, se, lower, upper. Errors have the covariance of (beta, b) together, for
-            known variance components; limits are those of the normal distribution.
+            In units of the response; NaN in rows that miss a predictor or have an infinite one, which is
+            logged. With `se` or `interval` a table: fit, se, lower, upper, with the index of `newdata` if
+            that is of pandas. Errors have the covariance of (beta, b) together, for known variance
+            components; limits are those of the normal distribution.
 
         Raises
         ------
@@ -109,12 +110,14 @@ class Predicting(FittedModel):
         """
         from henderson.prediction.intervals import prediction_errors
         from henderson.prediction.predict import predict_rows, predict_used
+        from henderson.prediction.records import check_new_levels
 
         if se or interval is not None:
             return prediction_errors(
                 self, newdata, random, new_levels, interval=interval or "confidence", level=level
             )
         if newdata is None:
+            check_new_levels(new_levels)
             self._e.by_row("fitted values")
             return predict_used(self._e, self.engine.model if self.has_source else None, random)
         return predict_rows(self._e, newdata, random, new_levels)

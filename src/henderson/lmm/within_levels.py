@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from henderson.errors import ModelNotSupportedError
 from henderson.fit import FittedModel
 
 Array = NDArray[np.float64]
@@ -48,8 +47,6 @@ def within_levels(fit: FittedModel, group: str) -> WithinLevels:
 
     Raises
     ------
-    ModelNotSupportedError
-        If the effects of one row belong to different levels.
     HendersonError
         If the fit has no rows, or no engine.
 
@@ -65,11 +62,6 @@ def within_levels(fit: FittedModel, group: str) -> WithinLevels:
     left = rows.y - rows.mean
     own = []
     for term, modes in zip(model.terms, fit.estimates.terms, strict=True):
-        if term.codes.ndim != 1:
-            raise ModelNotSupportedError(
-                f"the effects of {modes.group!r} belong to several levels in one row: they have no levels of "
-                "their own to look at"
-            )
         if modes.group == group:
             own.append(term)
         else:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from henderson.errors import DataError
 from henderson.plots.bands import expected_uniform, normal_band, thinned_ranks, uniform_band
 from henderson.plots.smooth import density, lowess
 from henderson.plots.style import (
@@ -257,7 +258,7 @@ def residuals_by_leverage(
     Parameters
     ----------
     leverage, standardised, distance : array-like, shape (n,)
-        h, r and D; rows with NaN are left out.
+        h, r and D; rows with NaN, which have a leverage of 1, are left out and counted.
     n_fixed : int
         Number of fixed effects p.
     names : array-like, shape (n,), optional
@@ -280,6 +281,7 @@ def residuals_by_leverage(
     r, cook = numbers(standardised, "the residuals", like=h), numbers(distance, "the distances", like=h)
     rows = np.flatnonzero(np.isfinite(h) & np.isfinite(r) & np.isfinite(cook))
     labels = rows if names is None else np.asarray(names, dtype=object)[rows]
+    missing = h.size - rows.size
     h, r, cook = h[rows], r[rows], cook[rows]
     ax = axes_or_new(ax, _SIZE)
     titled(ax, title, "leverage", "standardised residual")
@@ -308,6 +310,8 @@ def residuals_by_leverage(
             ha="right" if left else "left", fontsize=SMALL, color=GREY,
         )  # fmt: skip
     note(ax, "dotted: Cook's distance of 0.5 and 1")
+    if missing:
+        note(ax, f"{missing:,} row{'s' * (missing > 1)} of leverage 1 not shown")
     return ax
 
 
@@ -341,10 +345,12 @@ def simulated_densities(
     Raises
     ------
     DataError
-        If matplotlib is not installed.
+        If there is no simulated response, or matplotlib is not installed.
     """
     y = numbers(observed, "the response")
     Y = np.asarray(simulated, dtype=np.float64)
+    if not Y.size:
+        raise DataError("there is no simulated response to draw: simulate one or more")
     ax = axes_or_new(ax, _SIZE)
     titled(ax, title, of, "density")
     low, high = float(min(y.min(), Y.min())), float(max(y.max(), Y.max()))

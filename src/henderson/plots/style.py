@@ -120,10 +120,14 @@ def titled(ax: Axes, title: str | None, x: str, y: str) -> None:
 
 
 def say(ax: Axes, text: str) -> None:
-    """Write why there is no picture."""
-    ax.text(
-        0.5, 0.5, text, transform=ax.transAxes, ha="center", va="center", color=GREY, fontsize=9, wrap=True
+    """Write why there is no picture, in lines that a small panel has room for."""
+    from textwrap import fill
+
+    lines = "\n".join(fill(line, 40) for line in text.split("\n"))
+    written = ax.text(
+        0.5, 0.5, lines, transform=ax.transAxes, ha="center", va="center", color=GREY, fontsize=9
     )
+    written.set_in_layout(False)  # other panels keep their room
     ax.set_xticks([])
     ax.set_yticks([])
 

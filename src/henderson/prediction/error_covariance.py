@@ -36,7 +36,7 @@ def error_covariance(fit: FittedModel, rows: Rows, others: Rows) -> Array:
     cov_beta = fit.estimates.cov_beta
     n, p = rows.X.shape
     Q = rows.z.shape[1]
-    if not rows.z.any():
+    if not (rows.z.any() or others.z.any()):
         return inner(rows.X, cov_beta, others.X)
     out = np.empty(n)
     for part, levels, which in _combinations(rows.levels, max(1, CHUNK // (Q * (Q + p)))):

@@ -9,10 +9,11 @@ from scipy.special import ndtri
 
 from henderson.errors import DataError
 from henderson.fit import FittedModel
+from henderson.fit.arguments import check_level
 from henderson.prediction.choice import RandomChoice, chosen_effects
 from henderson.prediction.error_covariance import effect_covariance, error_covariance, inner
-from henderson.prediction.records import NewLevels, NewRecords, Records, UsedRecords
-from henderson.prediction.rows import Rows, left_out, tell_incomplete
+from henderson.prediction.records import NewLevels, NewRecords, Records, UsedRecords, check_new_levels
+from henderson.prediction.rows import Rows, left_out, tell_incomplete, tell_unlimited
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -51,15 +52,17 @@ def prediction_errors(
     Returns
     -------
     DataFrame
-        Columns fit, se, lower, upper; NaN in rows that miss a predictor. `se` is the standard deviation of
-        the error of the mean, or of the record.
+        Columns fit, se, lower, upper, with the index of a pandas table `newdata`; NaN in rows that miss a
+        predictor or have an infinite one, and no interval where something else is missing that it needs,
+        which is logged. `se` is the standard deviation of the error of the mean, or of the record.
 
     Raises
     ------
     DataError
         If `newdata` lacks a column or has new levels, or an argument is none of those above.
     HendersonError
-        If random effects are asked for and the fit has no engine.
+        If random effects take part, for a record also those left out, and the fit has no engine; or the rows
+        of a fit without rows are asked for.
 
     Notes
     -----
@@ -80,16 +83,18 @@ def prediction_errors(
 
     if interval not in get_args(Interval):
         raise DataError(f"interval is {interval!r}; it can be 'confidence' or 'prediction'")
-    if isinstance(level, bool) or not isinstance(level, int | float | np.number) or not 0.0 < level < 1.0:
-        raise DataError(f"level is the coverage of the interval, between 0 and 1; it is {level!r}")
+    check_level(level)
     estimates = fit.estimates
     chosen = chosen_effects(estimates, random)
     records: Records
+    index = None
     if newdata is None:
+        check_new_levels(new_levels)
         estimates.by_row("the rows")
         records = UsedRecords(estimates, fit.engine.model)
     else:
-        records = NewRecords.of(estimates, newdata, new_levels, fit.call)
+        records = new = NewRecords.of(estimates, newdata, new_levels, fit.call)
+        index = new.table.index
     rows = Rows.of(records, estimates, chosen)
     mean = rows.mean(estimates)
     variance = error_covariance(fit, rows, rows)
@@ -101,10 +106,11 @@ def prediction_errors(
             variance += inner(z, prior, z)
     se = np.sqrt(np.where(np.isnan(mean), np.nan, np.maximum(variance, 0.0)))
     tell_incomplete(mean)
+    tell_unlimited(mean, se)
     if newdata is not None and new_levels == "missing":
         mean[rows.absent] = se[rows.absent] = np.nan
     if newdata is None:
         padded = estimates.by_row("the rows").pad
         mean, se = padded(mean), padded(se)
     half = ndtri(0.5 + 0.5 * level) * se
-    return pd.DataFrame({"fit": mean, "se": se, "lower": mean - half, "upper": mean + half})
+    return pd.DataFrame({"fit": mean, "se": se, "lower": mean - half, "upper": mean + half}, index=index)

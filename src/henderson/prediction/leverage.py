@@ -13,10 +13,12 @@ from henderson.errors import DataError, ModelNotSupportedError
 from henderson.fit import FittedModel
 from henderson.prediction.choice import chosen_effects
 from henderson.prediction.error_covariance import error_covariance
-from henderson.prediction.records import UsedRecords
+from henderson.prediction.records import UsedRecords, finite
 from henderson.prediction.rows import Rows
 
 Array = NDArray[np.float64]
+#: A share of a residual's variance that is less than this is zero but for rounding: the leverage is 1.
+ROUNDING = 1e-10
 ResidualKind = Literal["response", "pearson", "scaled", "standardised", "studentised", "marginal"]
 
 
@@ -72,17 +74,20 @@ def cooks_distance(fit: FittedModel) -> Array:
     Raises
     ------
     ModelNotSupportedError
-        If residuals are correlated.
+        If residuals are correlated, or the model has no fixed effects.
     HendersonError
         If the fit has no rows, or no engine.
     """
     rows = fit.estimates.by_row("the rows")
-    _check_independent(fit, "Cook's distance of a row")
+    if not fit.estimates.beta.size:
+        raise ModelNotSupportedError(
+            "Cook's distance is a change of the fixed effects, and the model has none: see hatvalues()"
+        )
+    _check_independent(fit, "Cook's distance of a row is")
     hat = _leverage(fit)
     p, sigma2 = fit.estimates.beta.size, fit.estimates.sigma2
-    with np.errstate(divide="ignore", invalid="ignore"):
-        distance = (rows.scaled_residuals / (1.0 - hat)) ** 2 * hat / (sigma2 * p)
-    return rows.pad(_finite(distance))
+    left = np.where(1.0 - hat > ROUNDING, 1.0 - hat, np.nan)
+    return rows.pad((rows.scaled_residuals / left) ** 2 * hat / (sigma2 * p))
 
 
 def residuals_of(fit: FittedModel, kind: ResidualKind = "response") -> Array:
@@ -134,11 +139,11 @@ def residuals_of(fit: FittedModel, kind: ResidualKind = "response") -> Array:
         case _:
             out = _standardised(fit)
             if kind == "studentised":
-                _check_independent(fit, "studentised residuals")
+                _check_independent(fit, "studentised residuals are")
                 nu = fit.nobs - fit.estimates.beta.size if fit.estimates.reml else fit.nobs
                 # Leaving out the row takes r^2 of y'Py / sigma^2 = nu
                 with np.errstate(divide="ignore", invalid="ignore"):
-                    out = _finite(out * np.sqrt((nu - 1) / (nu - out**2)))
+                    out = finite(out * np.sqrt((nu - 1) / (nu - out**2)))
     return rows.pad(np.asarray(out))
 
 
@@ -172,19 +177,16 @@ def _standardised(fit: FittedModel) -> Array:
     estimates = fit.estimates
     records, rows = _used(fit)
     values = estimates.by_row("residuals")
-    variance = estimates.sigma2 * records.relative_variance() - error_covariance(fit, rows, rows)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return _finite((values.y - values.fitted) / np.sqrt(np.maximum(variance, 0.0)))
+    of_record = estimates.sigma2 * records.relative_variance()
+    variance = of_record - error_covariance(fit, rows, rows)
+    variance[variance <= ROUNDING * of_record] = np.nan
+    return np.asarray((values.y - values.fitted) / np.sqrt(variance))
 
 
 def _check_independent(fit: FittedModel, what: str) -> None:
     residual = fit.engine.model.residual
     if isinstance(residual, ByUnit) and residual.n_units < fit.nobs:
         raise ModelNotSupportedError(
-            f"{what} is for independent residuals, and residual='{residual.label}' lets them vary together: "
+            f"{what} for independent residuals, and residual='{residual.label}' lets them vary together: "
             "look at the influence of whole groups"
         )
-
-
-def _finite(values: Array) -> Array:
-    return np.where(np.isfinite(values), values, np.nan)

@@ -33,8 +33,16 @@ SHOWN = 3
 logger = logging.getLogger("henderson")
 
 
+def check_new_levels(new_levels: NewLevels) -> None:
+    """Refuse anything but the three words."""
+    if new_levels not in get_args(NewLevels):
+        raise DataError(
+            f"new_levels is {new_levels!r}; it can be {', '.join(map(repr, get_args(NewLevels)))}"
+        )
+
+
 class Records(Protocol):
-    """What a prediction needs to know of its rows; NaN where a value is missing."""
+    """What a prediction needs to know of its rows; NaN where a value is missing or infinite."""
 
     @property
     def n(self) -> int:
@@ -119,10 +127,7 @@ class NewRecords:
         DataError
             If it is none, or `new_levels` is not one of the three words.
         """
-        if new_levels not in get_args(NewLevels):
-            raise DataError(
-                f"new_levels is {new_levels!r}; it can be {', '.join(map(repr, get_args(NewLevels)))}"
-            )
+        check_new_levels(new_levels)
         return cls(estimates, open_table(newdata), new_levels, call)
 
     @property
@@ -134,15 +139,15 @@ class NewRecords:
         """X, without the columns that rank deficiency dropped."""
         X = self.estimates.spec.fixed_matrix(self.table)[0]
         kept = self.estimates.kept
-        return X[:, kept] if kept.size < X.shape[1] else X
+        return finite(X[:, kept] if kept.size < X.shape[1] else X)
 
     def offset(self) -> Array:
         """The offset from its columns."""
-        return self.estimates.spec.offset(self.table)
+        return finite(self.estimates.spec.offset(self.table))
 
     def effects(self, k: int) -> Array:
         """The numbers of term k."""
-        return self.estimates.spec.random_matrix(self.table, k)
+        return finite(self.estimates.spec.random_matrix(self.table, k))
 
     def levels(self, k: int) -> Index:
         """Codes of term k.
@@ -168,17 +173,18 @@ class NewRecords:
         Raises
         ------
         DataError
-            If weights are negative, or a position of the residual structure was never seen.
+            If weights are negative or infinite, or a position of the residual structure was never seen.
         """
         variance = self._structure()
         given = None if self.call is None else self.call.arguments.get("weights")
         if isinstance(given, str):
             weights = as_numbers(self._evaluator.column(parse(given)), "weights column")
-            if (weights < 0.0).any():
-                row = int(np.argmax(weights < 0.0))
+            wrong = (weights < 0.0) | np.isinf(weights)
+            if wrong.any():
+                row = int(np.argmax(wrong))
                 raise DataError(
                     f"the weight {given!r} of row {row} (counted from 0) is {weights[row]:g}: weights must "
-                    "not be negative"
+                    "be finite and not negative"
                 )
             with np.errstate(divide="ignore"):
                 return variance / weights
@@ -236,3 +242,8 @@ class NewRecords:
             f"the grouping factor {group.label!r} has {len(levels)} level{s} that the model has not seen "
             f"({shown}), in {rows.size} of {n_rows} rows: {allow}"
         )
+
+
+def finite(values: Array) -> Array:
+    """NaN in the place of infinite values."""
+    return values if np.isfinite(values).all() else np.where(np.isfinite(values), values, np.nan)

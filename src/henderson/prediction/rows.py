@@ -103,5 +103,16 @@ def tell_incomplete(values: Array) -> None:
     incomplete = int(np.isnan(values).sum())
     if incomplete:
         logger.warning(
-            f"{incomplete} of {values.size} rows miss a value of a predictor: their predictions are NaN"
+            f"{incomplete} of {values.size} rows miss a value of a predictor, or have an infinite one: their "
+            "predictions are NaN"
+        )
+
+
+def tell_unlimited(values: Array, se: Array) -> None:
+    """Count the rows that have a prediction, and no standard error of it."""
+    unlimited = int((np.isnan(se) & ~np.isnan(values)).sum())
+    if unlimited:
+        logger.warning(
+            f"{unlimited} of {values.size} rows miss their weight, their place in the residual structure or "
+            "a value of a random effect that is left out: their intervals are NaN"
         )

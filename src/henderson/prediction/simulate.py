@@ -48,7 +48,7 @@ def simulate(
     Raises
     ------
     DataError
-        If `n` or `first` is not a whole number from 0 on.
+        If `n`, `first` or `seed` is not a whole number from 0 on.
     HendersonError
         If the fit has no rows, or no engine.
 
@@ -59,9 +59,9 @@ def simulate(
     >>> simulate(fit, 1000, seed=1).shape
     (180, 1000)
     """
-    for name, value in (("n", n), ("first", first)):
-        if not isinstance(value, int | np.integer) or value < 0:
-            raise DataError(f"{name} must be a whole number, 0 or more; it is {value!r}")
+    _check_whole(n=n, first=first)
+    if seed is not None:
+        _check_whole(seed=seed)
     return Simulator.of(fit, use_random=use_random).draw(n, seed=seed, first=first)
 
 
@@ -162,3 +162,9 @@ def _root(relationship: Relationship) -> Array | None:
             values, vectors = np.linalg.eigh(G)
             return np.asarray(vectors * np.sqrt(np.maximum(values, 0.0)))
     raise ModelNotSupportedError(f"draws with a {type(relationship).__name__} are not supported yet")
+
+
+def _check_whole(**counts: int) -> None:
+    for name, value in counts.items():
+        if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 0:
+            raise DataError(f"{name} must be a whole number, 0 or more; it is {value!r}")
