@@ -319,10 +319,14 @@ def test_relatives_of_unit_mean_are_a_matter_of_scale():
     ("arguments", "message"),
     [
         ({"interval": "credible"}, "interval is 'credible'; it can be 'confidence' or 'prediction'"),
-        ({"level": 95}, "level is the coverage of the interval, between 0 and 1; it is 95"),
+        ({"level": 95}, "level is the coverage of an interval, between 0 and 1; it is 95"),
         ({"level": "high"}, "level is the coverage"),
         ({"random": ["school"]}, "no random effects of 'school'"),
         ({"newdata": {"x": [1.0]}}, "no column"),
+        (
+            {"newdata": {"x": np.ones((1, 2)), "time": [1], "pupil": ["p1"]}},
+            r"'x' had 1 number\(s\) a row when the model was fitted, and has 2 now",
+        ),
         ({"newdata": {"x": ["much"], "time": [1], "pupil": ["p1"]}}, "'x' held numbers when the model"),
         ({"new_levels": "allow", "newdata": {"x": [1.0]}}, "new_levels is 'allow'"),
         ({"new_levels": "allow"}, "new_levels is 'allow'"),

@@ -76,12 +76,18 @@ class Variable:
         Raises
         ------
         DataError
-            For a level that was never seen, or categories where there were numbers.
+            For a level that was never seen, or categories or several columns where there were numbers.
         """
         if self.levels is None:
             if isinstance(column, FactorColumn):
                 raise DataError(
                     f"{self.name!r} held numbers when the model was fitted, and holds categories now"
+                )
+            width = 1 if column.values.ndim == 1 else column.values.shape[1]
+            if width != len(self.suffixes):
+                raise DataError(
+                    f"{self.name!r} had {len(self.suffixes)} number(s) a row when the model was fitted, "
+                    f"and has {width} now"
                 )
             return column
         found = as_factor(column).drop_unused()
