@@ -319,7 +319,7 @@ def test_relatives_of_unit_mean_are_a_matter_of_scale():
     ("arguments", "message"),
     [
         ({"interval": "credible"}, "interval is 'credible'; it can be 'confidence' or 'prediction'"),
-        ({"level": 95}, "level is the coverage of an interval, between 0 and 1; it is 95"),
+        ({"level": 95}, "level is the coverage of an interval, between 0 and 1, such as 0.95; it is 95"),
         ({"level": "high"}, "level is the coverage"),
         ({"random": ["school"]}, "no random effects of 'school'"),
         ({"newdata": {"x": [1.0]}}, "no column"),
