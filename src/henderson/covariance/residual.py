@@ -28,6 +28,10 @@ class Homogeneous:
         """No parameters."""
         return 0
 
+    def matrix(self, theta: Array) -> Array:
+        """R_0 of a record, relative to sigma^2: one, whatever the (empty) theta; shape (1, 1)."""
+        return np.eye(1)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ByUnit:

@@ -48,10 +48,9 @@ class HeldTheta:
         self._gamma = self._R @ solution.beta
         self._b = [term.b for term in solution.terms]
         self._offsets = np.cumsum([model.p, *(t.n_levels * t.q for t in model.terms)])
-        self._R0 = np.eye(1)
+        self._R0 = model.residual.matrix(fitted.theta[model.residual_slice])
         self._unit_sizes: NDArray[np.int64] = np.ones(0, dtype=np.int64)
         if isinstance(model.residual, ByUnit):
-            self._R0 = model.residual.matrix(fitted.theta[model.residual_slice])
             self._unit_sizes = np.bincount(model.residual.unit).astype(np.int64)
 
     def without(self, rows: Rows) -> Left | None:

@@ -9,7 +9,7 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from henderson.covariance import ByUnit, Identity
+from henderson.covariance import Identity
 from henderson.engine.blocked.residual import unit_blocks
 from henderson.engine.spectral.structure import times
 from henderson.errors import DataError
@@ -175,11 +175,7 @@ def residuals_of_responses(fit: FittedModel, Y: Array, kind: Kind) -> Array:
     model, theta = fit.engine.model, fit.estimates.theta
     projected = fit.engine.project(theta, Y - fit.estimates.by_row("the rows").mean[:, None])
     root = 1.0 if model.weights is None else np.sqrt(model.weights)[:, None]
-    R0 = (
-        model.residual.matrix(theta[model.residual_slice])
-        if isinstance(model.residual, ByUnit)
-        else np.eye(1)
-    )
+    R0 = model.residual.matrix(theta[model.residual_slice])
     out = unit_blocks(model.residual, model.n).times(R0, projected / root) / root
     if kind == "marginal":
         ends = np.cumsum([0, *(term.n_levels * term.q for term in model.terms)])

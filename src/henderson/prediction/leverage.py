@@ -155,9 +155,7 @@ def _used(fit: FittedModel) -> tuple[UsedRecords, Rows]:
 
 def _leverage(fit: FittedModel) -> Array:
     (_, rows), model, estimates = _used(fit), fit.engine.model, fit.estimates
-    R0 = np.eye(1)
-    if isinstance(model.residual, ByUnit):
-        R0 = model.residual.matrix(estimates.theta[model.residual_slice])
+    R0 = model.residual.matrix(estimates.theta[model.residual_slice])
     root = np.ones(model.n) if model.weights is None else np.sqrt(model.weights)
     units = unit_blocks(model.residual, model.n)
     out = np.zeros(model.n)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from henderson.covariance import ByUnit, DenseRelationship, FactorRelationship, Identity, Relationship
+from henderson.covariance import DenseRelationship, FactorRelationship, Identity, Relationship
 from henderson.engine.blocked.residual import unit_blocks
 from henderson.errors import DataError, ModelNotSupportedError
 from henderson.fit import FittedModel
@@ -98,9 +98,7 @@ class Simulator:
         rows = estimates.by_row("the rows")
         model = fit.engine.model
         sigma = float(np.sqrt(estimates.sigma2))
-        R0 = np.eye(1)
-        if isinstance(model.residual, ByUnit):
-            R0 = model.residual.matrix(estimates.theta[model.residual_slice])
+        R0 = model.residual.matrix(estimates.theta[model.residual_slice])
         patterns = unit_blocks(model.residual, model.n).patterns
         terms = () if use_random else model.terms
         return cls(
