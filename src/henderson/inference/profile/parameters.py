@@ -291,7 +291,8 @@ def named_parameter(fit: FittedModel, layout: Layout, name: str) -> Parameter:
     squared = name.startswith("var_") and "sd_" + name[4:] in layout.entries
     key = "sd_" + name[4:] if squared else name
     if key not in layout.names:
-        known = [*layout.names, *fit.estimates.x_names, "icc", "h2"]
+        related = any(not isinstance(t.relationship, Identity) for t in fit.engine.shape.terms)
+        known = [*layout.names, *fit.estimates.x_names, "icc", *(["h2"] if related else [])]
         raise DataError(f"this fit has no parameter {name!r} to profile{closest(name, known)}")
     if key == "sigma" or layout.entries[key].kind == "sd":
         return standard_deviation(name, layout.size(key, fit.theta, fit.sigma), squared=squared)
