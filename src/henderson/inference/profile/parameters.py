@@ -15,7 +15,7 @@ from henderson.covariance import ByUnit, Covariance, Identity
 from henderson.covariance.coordinates import Between, Coordinates, Link, Straight
 from henderson.errors import DataError
 from henderson.fit import FittedModel
-from henderson.fit.heritability import relationship_diagonal
+from henderson.fit.estimates import mean_squares
 from henderson.fit.varcorr import TermCovariance
 from henderson.inference.profile.jets import Jet
 from henderson.io.frame import closest
@@ -332,15 +332,11 @@ def _icc_weights(fit: FittedModel) -> _Weights:
     """Means over the rows of z z', times the level's relationship to itself: those of `FittedModel.icc`."""
     fit.source.with_rows()
     model = fit.engine.model
-    terms = []
-    for term in model.terms:
-        own = relationship_diagonal(term.relationship, term.n_levels)[term.codes]
-        terms.append((term.z * own[:, None]).T @ term.z / model.n)
     residual = None
     if isinstance(model.residual, ByUnit):
         t = model.residual.covariance.q
         residual = np.diag(np.bincount(model.residual.position, minlength=t) / model.n)
-    return _Weights(tuple(terms), residual)
+    return _Weights(tuple(mean_squares(model)), residual)
 
 
 def _heritability_weights(fit: FittedModel) -> _Weights:
