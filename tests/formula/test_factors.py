@@ -7,7 +7,7 @@ import pickle
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from henderson import DataError
@@ -77,6 +77,9 @@ def test_intervals_hold_what_numpy_counts(x, breaks, right):
     x=st.lists(st.floats(-1e6, 1e6), min_size=2, max_size=30),
     n=st.integers(2, 9),
 )
+@example(x=[0.0, 5e-324], n=2)
+@example(x=[1.0, 1.0 + 2.3e-16], n=9)
+@example(x=[-1e6, -1e6 + 1.2e-10], n=3)
 def test_a_number_of_breaks_leaves_no_value_out(x, n):
     state = {}
     found = cut(np.array(x), float(n), labels=[str(k) for k in range(n)], state=state)

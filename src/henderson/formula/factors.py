@@ -213,7 +213,9 @@ def _breaks(x: NDArray[np.float64], breaks: Any) -> NDArray[np.float64]:
         return np.linspace(low - margin, high + margin, n + 1)
     margin = (high - low) / 1000
     ends = np.linspace(low, high, n + 1)
-    ends[[0, -1]] = low - margin, high + margin
+    # Where the margin is lost to rounding, the neighbours of the extremes: no value is left out
+    ends[0] = min(low - margin, np.nextafter(low, -np.inf))
+    ends[-1] = max(high + margin, np.nextafter(high, np.inf))
     return ends
 
 
