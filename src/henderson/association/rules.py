@@ -71,7 +71,7 @@ class ScanRules:
         with np.errstate(invalid="ignore"):
             conditions = {
                 "no calls": counts.n_missing == counts.n_people,
-                "monomorphic": counts.n_classes == 1,
+                "monomorphic": ~counts.varies,
                 f"missing rate above {self.max_missing:g}": (
                     counts.n_missing > self.max_missing * counts.n_people
                 ),

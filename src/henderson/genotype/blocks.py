@@ -9,8 +9,14 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from henderson.genotype.counts import Calls, Floats, VarianceKind, VariantCounts, count_calls
-from henderson.genotype.source import GenotypeSource, Index
+from henderson.genotype.counts import (
+    Floats,
+    VarianceKind,
+    VariantCounts,
+    count_genotypes,
+    is_missing,
+)
+from henderson.genotype.source import Genotypes, GenotypeSource, Index
 
 #: Whether variants are only centred, or also divided by a standard deviation.
 Scale = Literal["standardized", "centered"]
@@ -23,20 +29,20 @@ _SMALLEST_BLOCK = 64
 
 @dataclass(frozen=True, slots=True, eq=False)
 class VariantBlock:
-    """The calls of b variants in n people.
+    """The genotypes of b variants in n people.
 
     Attributes
     ----------
     variants : ndarray of int, shape (b,)
         Positions of the variants in the source, ascending.
-    calls : ndarray of int8, shape (b, n)
-        Copies of the effect allele; -1 where there is no call.
+    calls : ndarray of int8 or float32, shape (b, n)
+        Copies of the effect allele, -1 where there is no call; or dosages, NaN where there is none.
     counts : VariantCounts
         How many of these n people have each genotype.
     """
 
     variants: Index
-    calls: Calls
+    calls: Genotypes
     counts: VariantCounts
 
     @property
@@ -48,11 +54,6 @@ class VariantBlock:
     def frequency(self) -> Floats:
         """Frequency of the effect allele among these people, shape (b,); NaN where nobody is called."""
         return self.counts.frequency
-
-    @property
-    def n_classes(self) -> NDArray[np.int64]:
-        """How many different genotypes occur, shape (b,)."""
-        return self.counts.n_classes
 
     def take(self, rows: Mask) -> VariantBlock:
         """Those of the b variants only."""
@@ -106,7 +107,7 @@ def blocks(
         calls = source.read(slice(first, last + 1), samples)
         if len(calls) > len(positions):
             calls = calls[positions - first]
-        yield VariantBlock(positions, calls, count_calls(calls))
+        yield VariantBlock(positions, calls, count_genotypes(calls))
 
 
 def impute(block: VariantBlock) -> Floats:
@@ -119,7 +120,7 @@ def impute(block: VariantBlock) -> Floats:
     """
     copies = block.calls.astype(np.float64, order="C")
     if block.n_missing.any():
-        missing = np.flatnonzero(block.calls < 0)
+        missing = np.flatnonzero(is_missing(block.calls))
         copies.ravel()[missing] = block.counts.mean[missing // copies.shape[1]]
     return copies
 
@@ -156,21 +157,17 @@ def standardise_block(
 
 def inverse_spread(counts: VariantCounts, scale: Scale, variance: VarianceKind) -> Floats:
     """What each variant is multiplied by once centred, shape (m,); zero where there is only one genotype."""
-    varies = counts.n_classes > 1
     if scale == "centered":
-        return varies.astype(np.float64)
+        return counts.varies.astype(np.float64)
     spread = np.sqrt(counts.variance(variance))
-    inverse: Floats = np.divide(1.0, spread, out=np.zeros_like(spread), where=varies)
+    inverse: Floats = np.divide(1.0, spread, out=np.zeros_like(spread), where=counts.varies)
     return inverse
 
 
 def count_variants(source: GenotypeSource, samples: Index | None = None) -> VariantCounts:
     """Count the genotypes of every variant among the given people (by default all), in one pass."""
     n = source.samples.n if samples is None else len(samples)
-    copies = np.zeros((source.variants.m, 3), dtype=np.int64)
-    for block in blocks(source, samples):
-        copies[block.variants] = block.counts.copies
-    return VariantCounts(copies, n)
+    return VariantCounts.joined([block.counts for block in blocks(source, samples)], n)
 
 
 def variant_filter(
@@ -206,5 +203,5 @@ def passes(counts: VariantCounts, *, min_maf: float = 0.0, max_missing: float = 
     p = counts.frequency
     common = (p >= min_maf) & (p <= 1 - min_maf)
     called = counts.n_missing / max(counts.n_people, 1) <= max_missing
-    result: Mask = common & called & (counts.n_classes > 1)
+    result: Mask = common & called & counts.varies
     return result

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from henderson.genotype.source import Genotypes
+
 Calls = NDArray[np.int8]
 Floats = NDArray[np.float64]
 #: Which variance a standardised variant has been divided by; see `VariantCounts.variance`.
 VarianceKind = Literal["hwe", "sample"]
+
+#: A dosage so close to a whole number is a hard call, as PLINK 2 has it.
+HARD_CALL = 0.1
 
 _WORD = 8  # calls that are looked at together
 _LOWEST_BITS = np.uint64(0x0101_0101_0101_0101)
@@ -19,48 +25,39 @@ _LOWEST_BITS = np.uint64(0x0101_0101_0101_0101)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class VariantCounts:
-    """How many of n people have 0, 1 and 2 copies of the effect allele of each of m variants.
+    """What n people have of each of m variants: the numbers that filters, means and scales come from.
 
     Attributes
     ----------
     copies : ndarray of int64, shape (m, 3)
-        Number of people by number of copies; those without a call are in none of the three.
+        Number of people with 0, 1 and 2 copies of the effect allele; those without a call are in none of the
+        three, nor are dosages further than `HARD_CALL` from all of them.
+    n_called : ndarray of int64, shape (m,)
+        People with a call or a dosage.
+    mean : ndarray of float64, shape (m,)
+        Mean copies of the effect allele among the called; NaN where nobody is called.
+    squares : ndarray of float64, shape (m,)
+        Sum of the squared deviations from the mean, among the called.
+    varies : ndarray of bool, shape (m,)
+        Whether there is more than one genotype among the called; a variant that does not vary says nothing.
+    frequency : ndarray of float64, shape (m,)
+        Frequency of the effect allele among the called; NaN where nobody is called.
     n_people : int
         Number of people, with or without a call.
     """
 
     copies: NDArray[np.int64]
+    n_called: NDArray[np.int64]
+    mean: Floats
+    squares: Floats
+    varies: NDArray[np.bool_]
+    frequency: Floats
     n_people: int
-
-    @property
-    def n_called(self) -> NDArray[np.int64]:
-        """People with a call, shape (m,)."""
-        called: NDArray[np.int64] = self.copies.sum(axis=1)
-        return called
 
     @property
     def n_missing(self) -> NDArray[np.int64]:
         """People without a call, shape (m,)."""
         return self.n_people - self.n_called
-
-    @property
-    def n_classes(self) -> NDArray[np.int64]:
-        """How many of the three genotypes occur, shape (m,); a variant with fewer than two says nothing."""
-        classes: NDArray[np.int64] = (self.copies > 0).sum(axis=1)
-        return classes
-
-    @property
-    def mean(self) -> Floats:
-        """Mean copies of the effect allele among the called, shape (m,); NaN where nobody is called."""
-        n_called = self.n_called
-        unknown = np.full(n_called.shape, np.nan)
-        mean: Floats = np.divide(self.copies @ np.array([0, 1, 2]), n_called, out=unknown, where=n_called > 0)
-        return mean
-
-    @property
-    def frequency(self) -> Floats:
-        """Frequency of the effect allele among the called, shape (m,); NaN where nobody is called."""
-        return self.mean / 2
 
     def variance(self, kind: VarianceKind) -> Floats:
         """The variance of the copies, shape (m,).
@@ -69,14 +66,71 @@ class VariantCounts:
         after imputation by the mean, with the number of people in its denominator.
         """
         if kind == "hwe":
-            return 2 * self.frequency * (1 - self.frequency)
-        deviations = np.arange(3) - self.mean[:, None]
-        variance: Floats = (self.copies * deviations**2).sum(axis=1) / self.n_people
-        return variance
+            return self.mean * (1 - self.mean / 2)
+        return self.squares / self.n_people
 
     def take(self, rows: NDArray[np.intp] | NDArray[np.bool_]) -> VariantCounts:
         """The counts of those variants only."""
-        return VariantCounts(self.copies[rows], self.n_people)
+        return VariantCounts(
+            self.copies[rows],
+            self.n_called[rows],
+            self.mean[rows],
+            self.squares[rows],
+            self.varies[rows],
+            self.frequency[rows],
+            self.n_people,
+        )
+
+    @classmethod
+    def joined(cls, parts: Sequence[VariantCounts], n_people: int) -> VariantCounts:
+        """The counts of several blocks of variants, one behind the other."""
+        if not parts:
+            return count_calls(np.empty((0, n_people), dtype=np.int8))
+        return cls(
+            np.concatenate([part.copies for part in parts]),
+            np.concatenate([part.n_called for part in parts]),
+            np.concatenate([part.mean for part in parts]),
+            np.concatenate([part.squares for part in parts]),
+            np.concatenate([part.varies for part in parts]),
+            np.concatenate([part.frequency for part in parts]),
+            n_people,
+        )
+
+
+def is_missing(genotypes: Genotypes) -> NDArray[np.bool_]:
+    """Where there is no call (-1) or no dosage (NaN)."""
+    missing: NDArray[np.bool_] = genotypes < 0 if genotypes.dtype == np.int8 else np.isnan(genotypes)
+    return missing
+
+
+def count_genotypes(genotypes: Genotypes) -> VariantCounts:
+    """Count hard calls (int8) or dosages (float32) of a block of variants, shape (m, n)."""
+    if genotypes.dtype == np.int8:
+        return count_calls(genotypes.view(np.int8))
+    return count_dosages(genotypes.view(np.float32))
+
+
+def count_dosages(dosages: NDArray[np.float32]) -> VariantCounts:
+    """Count the dosages of a block of variants.
+
+    Parameters
+    ----------
+    dosages : ndarray of float32, shape (m, n)
+        Expected copies of the effect allele, 0 to 2; NaN where there is none.
+    """
+    m, n = dosages.shape
+    if n == 0:
+        return count_calls(np.empty((m, 0), dtype=np.int8))
+    called = ~np.isnan(dosages)
+    n_called = called.sum(axis=1)
+    total = np.where(called, dosages, 0).sum(axis=1, dtype=np.float64)
+    mean = np.divide(total, n_called, out=np.full(m, np.nan), where=n_called > 0)
+    deviations = np.where(called, dosages - mean[:, None], 0.0)
+    copies = np.column_stack([(np.abs(dosages - count) <= HARD_CALL).sum(axis=1) for count in range(3)])
+    highest = np.where(called, dosages, -np.inf).max(axis=1)
+    lowest = np.where(called, dosages, np.inf).min(axis=1)
+    squares = np.einsum("mn,mn->m", deviations, deviations)
+    return VariantCounts(copies, n_called, mean, squares, highest > lowest, mean / 2, n)
 
 
 def count_calls(calls: Calls) -> VariantCounts:
@@ -104,4 +158,15 @@ def count_calls(calls: Calls) -> VariantCounts:
     missing = with_bit(7)
     one = with_bit(0) - missing
     two = with_bit(1) - missing
-    return VariantCounts(np.column_stack([n - missing - one - two, one, two]), n)
+    return from_copies(np.column_stack([n - missing - one - two, one, two]), n)
+
+
+def from_copies(copies: NDArray[np.int64], n_people: int) -> VariantCounts:
+    """Everything that follows from how many people have 0, 1 and 2 copies, shape (m, 3)."""
+    n_called: NDArray[np.int64] = copies.sum(axis=1)
+    unknown = np.full(n_called.shape, np.nan)
+    mean: Floats = np.divide(copies @ np.array([0, 1, 2]), n_called, out=unknown, where=n_called > 0)
+    deviations = np.arange(3) - np.where(n_called > 0, mean, 0.0)[:, None]
+    squares: Floats = (copies * deviations**2).sum(axis=1)
+    varies = (copies > 0).sum(axis=1) > 1
+    return VariantCounts(copies, n_called, mean, squares, varies, mean / 2, n_people)

@@ -18,7 +18,7 @@ from henderson.genotype.blocks import (
     inverse_spread,
     standardise_block,
 )
-from henderson.genotype.counts import Floats, VarianceKind
+from henderson.genotype.counts import Floats, VarianceKind, is_missing
 from henderson.genotype.source import GenotypeSource, Index
 
 #: Missing calls take the mean of their variant, or the pair of people is left out of the variant.
@@ -132,7 +132,7 @@ def _add_products(total: Floats, X: Floats) -> Floats:
 
 def _uncalled(block: VariantBlock) -> Floats:
     """One for each missing call, shape (b, n), of those variants that have any."""
-    return (block.calls[block.n_missing > 0] < 0).astype(np.float64)
+    return is_missing(block.take(block.n_missing > 0).calls).astype(np.float64)
 
 
 def mirror_lower(matrix: Floats) -> Floats:

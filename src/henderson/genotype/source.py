@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 Strings = NDArray[np.str_]
 Index = NDArray[np.intp]
+Genotypes = NDArray[np.int8 | np.float32]
 #: How a hard call that is missing is marked; dosages are NaN.
 MISSING = -1
 
@@ -22,10 +23,17 @@ class Samples:
     ----------
     fid, iid : ndarray of str, shape (n,)
         Family and individual identifiers, as PLINK has them: the pair names a person.
+    sex : ndarray of int8, shape (n,)
+        1 male, 2 female, 0 not known; left out, nobody's is known.
     """
 
     fid: Strings
     iid: Strings
+    sex: NDArray[np.int8] = field(default_factory=lambda: np.empty(0, dtype=np.int8))
+
+    def __post_init__(self) -> None:
+        if not self.sex.size:
+            object.__setattr__(self, "sex", np.zeros(self.iid.shape[0], dtype=np.int8))
 
     @property
     def n(self) -> int:
@@ -34,7 +42,7 @@ class Samples:
 
     def take(self, rows: Index) -> Samples:
         """Those people only."""
-        return Samples(self.fid[rows], self.iid[rows])
+        return Samples(self.fid[rows], self.iid[rows], self.sex[rows])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -89,8 +97,15 @@ class GenotypeSource(Protocol):
         """What was genotyped."""
         ...
 
-    def read(self, variants: slice, samples: Index | None = None) -> NDArray[np.int8]:
-        """Copies of the effect allele, shape (variants, people); `MISSING` where there is no call.
+    @property
+    def has_dosages(self) -> bool:
+        """Whether `read` gives dosages."""
+        ...
+
+    def read(self, variants: slice, samples: Index | None = None) -> Genotypes:
+        """Copies of the effect allele, shape (variants, people).
+
+        Hard calls are int8, `MISSING` where there is none; dosages are float32, NaN where there is none.
 
         Parameters
         ----------
@@ -108,15 +123,15 @@ class ArraySource:
 
     Attributes
     ----------
-    calls : ndarray of int8, shape (m, n)
-        Copies of the effect allele; `MISSING` where there is no call.
+    calls : ndarray of int8 or float32, shape (m, n)
+        Copies of the effect allele, `MISSING` where there is no call; or dosages, NaN where there is none.
     samples : Samples
         The n people.
     variants : Variants
         The m variants.
     """
 
-    calls: NDArray[np.int8]
+    calls: Genotypes
     samples: Samples
     variants: Variants
 
@@ -130,7 +145,8 @@ class ArraySource:
         >>> source.samples.n, source.variants.m
         (3, 2)
         """
-        array = np.asarray(calls, dtype=np.int8)
+        given = np.asarray(calls)
+        array: Genotypes = given.astype(np.float32) if given.dtype.kind == "f" else given.astype(np.int8)
         m, n = array.shape
         people = np.arange(1, n + 1).astype(np.str_)
         names = np.arange(1, m + 1).astype(np.str_)
@@ -138,7 +154,12 @@ class ArraySource:
         variants = Variants(one, np.arange(1, m + 1), names, first, second)
         return cls(array, Samples(people, people), variants)
 
-    def read(self, variants: slice, samples: Index | None = None) -> NDArray[np.int8]:
+    @property
+    def has_dosages(self) -> bool:
+        """Whether these are dosages."""
+        return self.calls.dtype != np.int8
+
+    def read(self, variants: slice, samples: Index | None = None) -> Genotypes:
         """Copies of the effect allele, shape (variants, people); see `GenotypeSource.read`."""
-        calls = self.calls[variants]
+        calls: Genotypes = self.calls[variants]
         return calls if samples is None else np.take(calls, samples, axis=1)

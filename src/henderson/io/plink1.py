@@ -21,6 +21,8 @@ _NOT_YET = {
 _MAGIC = b"\x6c\x1b\x01"
 _INDIVIDUAL_MAJOR = b"\x6c\x1b\x00"
 _COLUMNS = 6
+#: PLINK's codes of sex; everything else is "not known".
+_SEXES = {b"1": 1, b"2": 2}
 
 #: Copies of the effect allele (the first of the .bim) by the two bits of a call.
 _COPIES = np.array([2, MISSING, 1, 0], dtype=np.int8)
@@ -49,6 +51,11 @@ class Plink1Source:
     samples: Samples
     variants: Variants
     packed: NDArray[np.uint8]
+
+    @property
+    def has_dosages(self) -> bool:
+        """Whether `read` gives dosages: never."""
+        return False
 
     def read(self, variants: slice, samples: Index | None = None) -> NDArray[np.int8]:
         """Copies of the effect allele, int8 (variants, people); -1 is missing. See `GenotypeSource.read`."""
@@ -142,7 +149,8 @@ def _read_fam(path: Path) -> Samples:
                     f"{person[0].decode()} {person[1].decode()} (FID and IID); each needs a name of its own."
                 )
             first[person] = row
-    return Samples(text_column(fid), text_column(iid))
+    sex = np.array([_SEXES.get(text, 0) for text in fields[4::_COLUMNS]], dtype=np.int8)
+    return Samples(text_column(fid), text_column(iid), sex)
 
 
 def _read_bim(path: Path) -> Variants:
