@@ -5,19 +5,19 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from henderson.association.grm import grm
-from henderson.association.rules import ScanRules
+from henderson.association.relatedness import Related
 from henderson.covariance import RelationshipMatrix
+from henderson.engine import Engine
 from henderson.errors import DataError, FormulaError, HendersonError, ModelNotSupportedError
 from henderson.fit.fitting import fit_design
 from henderson.formula import Design, build_design, has_random_terms, names_in
-from henderson.genotype import GenotypeSource, Samples
-from henderson.genotype.blocks import variant_filter
+from henderson.genotype import Samples
 from henderson.io.alignment import align
 from henderson.io.frame import closest
 from henderson.io.phenotypes import PhenotypeTable, phenotypes_of
@@ -34,52 +34,6 @@ MATRIX = "the relationship matrix"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Related:
-    """Where the relationship of the people comes from.
-
-    Attributes
-    ----------
-    matrix : callable
-        Takes the positions of the people analysed and gives a matrix that has them, and perhaps others.
-    members : Samples or None
-        Who is in the matrix, where not everybody may be.
-    centred : bool
-        Whether rows and columns of the people analysed are centred, as GEMMA does.
-    """
-
-    matrix: Callable[[Index], RelationshipMatrix]
-    members: Samples | None = None
-    centred: bool = False
-
-    @classmethod
-    def given(cls, G: RelationshipMatrix, *, centred: bool = False) -> Related:
-        """A matrix that is at hand."""
-        return cls(lambda _: G, G.samples, centred)
-
-    @classmethod
-    def genomic(cls, source: GenotypeSource, rules: ScanRules) -> Related:
-        """The GRM of everybody in the source; with GEMMA's rules, from the variants it would test."""
-        known: list[RelationshipMatrix] = []
-
-        def matrix(people: Index) -> RelationshipMatrix:
-            if rules.gemma or not known:
-                logger.info(f"computing the relationship matrix of {source.samples.n:,} people")
-            if rules.gemma:
-                used = variant_filter(source, people, min_maf=rules.min_maf, max_missing=rules.max_missing)
-                return _logged(grm(source, scale="centered", variants=used))
-            if not known:
-                known.append(_logged(grm(source)))
-            return known[0]
-
-        return cls(matrix, centred=rules.gemma)
-
-
-def _logged(G: RelationshipMatrix) -> RelationshipMatrix:
-    logger.info(f"relationship matrix from {G.n_variants:,.0f} variants")
-    return G
-
-
-@dataclass(frozen=True, slots=True, eq=False)
 class NullModels:
     """Models of one or more traits that share people, fixed effects and relationship.
 
@@ -93,12 +47,18 @@ class NullModels:
         The models, by REML.
     notices : tuple of str
         Who was matched, and who was left out and why.
+    cut : callable
+        Makes of a relationship of everybody that of the people analysed, a copy in their order.
+    refit : callable
+        Fits the models again with another relationship of the people analysed.
     """
 
     people: Index
     traits: tuple[str, ...]
     fits: tuple[LmerResult, ...]
     notices: tuple[str, ...]
+    cut: Callable[[RelationshipMatrix], RelationshipMatrix]
+    refit: Callable[[RelationshipMatrix], tuple[LmerResult, ...]]
 
 
 class Traits:
@@ -151,6 +111,7 @@ class Traits:
             # categories in this order, so that the levels are the rows of the matrix
             self._frame[PERSON] = pd.Categorical(labels, categories=labels)
         self._samples, self._related, self._added = samples, related, added
+        self._centred = related is not None and related.centred
         self.failed: list[tuple[str, HendersonError]] = []
         self._designs: dict[str, Design] = {}
         for formula in formulas:
@@ -167,22 +128,43 @@ class Traits:
             people = self._matched.rows_in_genotypes[first.rows]
             names = ", ".join(plain(self._designs[formula].spec.response) for formula in alike)
             logger.info(f"{people.size:,} people analysed for {names}")
-            relationship = self._relationship(people, first.rows)
+
+            def cut(G: RelationshipMatrix, people: Index = people, rows: Index = first.rows) -> Any:
+                return self._cut(G, people, rows)
+
+            relationship = {}
+            if self._related is not None:
+                relationship = {PERSON: cut(self._related.matrix(people))}
             if k == len(groups) - 1:
                 self._related = None  # nobody else needs the matrix of everybody
             fits: dict[str, LmerResult] = {}
             for formula in alike:
                 like = next((fit.engine for fit in fits.values()), None)
-                design = self._designs[formula]
                 try:
-                    fit = result_of(fit_design(design, self._frame, relationship=relationship, like=like))
+                    fit = self._fitted(formula, relationship, like)
                     self._check_room(fit)
                     fits[formula] = fit
                 except HendersonError as problem:
                     self.failed.append((formula, problem))
             if fits:
                 traits = tuple(plain(self._designs[formula].spec.response) for formula in fits)
-                yield NullModels(people, traits, tuple(fits.values()), (*self._notices, *first.notices))
+                notices = (*self._notices, *first.notices)
+                refit = partial(self._refit, tuple(fits))
+                yield NullModels(people, traits, tuple(fits.values()), notices, cut, refit)
+
+    def _fitted(
+        self, formula: str, relationship: dict[str, RelationshipMatrix], like: Engine | None
+    ) -> LmerResult:
+        return result_of(
+            fit_design(self._designs[formula], self._frame, relationship=relationship, like=like)
+        )
+
+    def _refit(self, formulas: tuple[str, ...], K: RelationshipMatrix) -> tuple[LmerResult, ...]:
+        """The models of those formulas with another relationship of their people, which they share."""
+        fits: list[LmerResult] = []
+        for formula in formulas:
+            fits.append(self._fitted(formula, {PERSON: K}, fits[0].engine if fits else None))
+        return tuple(fits)
 
     def _check_room(self, fit: LmerResult) -> None:
         """Refuse so few people that nothing is left to test with."""
@@ -193,19 +175,16 @@ class Traits:
                 "to test with; use more people or fewer covariates"
             )
 
-    def _relationship(self, people: Index, rows: Index) -> dict[str, RelationshipMatrix]:
+    def _cut(self, G: RelationshipMatrix, people: Index, rows: Index) -> RelationshipMatrix:
         """The relationship of the people analysed, in their order and with their names in the table."""
-        if self._related is None:
-            return {}
-        G = self._related.matrix(people)
         place = self._matched.rows_in_also
         within = place[MATRIX][rows] if MATRIX in place else people
         K = G.matrix[np.ix_(within, within)]  # a copy
-        if self._related.centred:
+        if self._centred:
             mean = K.mean(axis=0)
             K -= mean + (mean - mean.mean())[:, None]
         labels = person_labels(self._samples)[people].astype(str)
-        return {PERSON: RelationshipMatrix(K, Samples(self._samples.fid[people], labels), G.n_variants)}
+        return RelationshipMatrix(K, Samples(self._samples.fid[people], labels), G.n_variants)
 
 
 def person_labels(samples: Samples) -> NDArray[np.object_]:

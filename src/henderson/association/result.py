@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from henderson.association.scanners import Columns
+    from henderson.association.stages import Estimates
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -28,13 +29,16 @@ class ScanResult:
     table : pandas.DataFrame
         One row per variant in the order of the genotypes; `scan` describes the columns.
     null : LmerResult
-        The model without a variant, by REML; with a relationship, ``null.heritability()``.
+        The model without a variant, by REML; with a relationship, ``null.heritability()`` of the whole genome.
+    estimates : tuple of Estimates
+        Variance components behind the tests: with each relationship that was used; see `components`.
     notices : tuple of str
         Who was matched, what was left out and why.
     """
 
     table: pd.DataFrame
     null: LmerResult
+    estimates: tuple[Estimates, ...]
     notices: tuple[str, ...]
 
     def __repr__(self) -> str:
@@ -51,6 +55,18 @@ class ScanResult:
     def lambda_gc(self) -> float:
         """Genomic inflation: median chi-squared of the Wald p-values over its median under the null."""
         return lambda_gc(self.table["neg_log_10_p_value"].to_numpy())
+
+    @property
+    def components(self) -> pd.DataFrame:
+        """REML estimates without a variant, a row for each relationship that was used.
+
+        Columns ``chromosome`` (left out; empty where none was), ``h2``, ``genetic_variance``,
+        ``residual_variance``, ``log_likelihood`` (restricted).
+        """
+        import pandas as pd
+
+        names = ("chromosome", "h2", "genetic_variance", "residual_variance", "log_likelihood")
+        return pd.DataFrame({name: [getattr(each, name) for each in self.estimates] for name in names})
 
     @property
     def plot(self) -> ScanPlots:

@@ -15,13 +15,16 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from henderson.association.null_models import NullModels, Related, Traits
+from henderson.association.null_models import NullModels, Traits
+from henderson.association.relatedness import Genomic, Given, LeftOut, Related, has_chromosomes
 from henderson.association.result import ScanResult, as_table
 from henderson.association.rules import OK, ScanRules
-from henderson.association.scanners import Columns, Scanner, Test, make_scanner, orthonormal
+from henderson.association.scanners import Columns, Scanner, Test, orthonormal
+from henderson.association.stages import Components, Estimates, Method, Stage, stages
 from henderson.covariance import RelationshipMatrix
 from henderson.engine.ratio.variants import load_kernels
 from henderson.errors import DataError
+from henderson.formula import has_random_terms
 from henderson.genotype import GenotypeSource
 from henderson.genotype.blocks import VariantBlock, block_size, blocks, impute
 from henderson.io.scan_ssf import MANDATORY
@@ -38,8 +41,9 @@ def scan(
     data: Any,
     genotypes: str | Path | GenotypeSource,
     *,
-    relationship: RelationshipMatrix | Literal["grm"] | None = None,
+    relationship: RelationshipMatrix | Genomic | Literal["loco", "grm"] | None = None,
     test: Test = "exact",
+    loco_components: Components = "chromosome",
     rules: ScanRules | None = None,
     threads: int | None = None,
 ) -> ScanResult:
@@ -49,6 +53,7 @@ def scan(
 
         y = X b + x beta + g + e,    g ~ N(0, lambda sigma^2 K),    e ~ N(0, sigma^2 I).
 
+    K is made of the variants on the other chromosomes (LOCO), unless ``relationship`` says otherwise.
     ``test="exact"`` estimates lambda anew for each variant, by REML for the effect and its Wald test and by
     maximum likelihood for the likelihood-ratio test (Zhou & Stephens 2012, Nature Genetics 44:821);
     ``test="null"`` keeps the REML estimates of the model without a variant (EMMAX, GCTA's MLMA).
@@ -62,12 +67,17 @@ def scan(
         One row per person; columns FID and IID, or IID alone, say who it is.
     genotypes : str, Path or GenotypeSource
         A PLINK 1 fileset, or genotypes that were opened before.
-    relationship : RelationshipMatrix, square pandas DataFrame or "grm", optional
-        Relationship of the people (`grm`, `read_grm`, a frame with their IIDs as index and columns);
-        ``"grm"`` computes that of all people genotyped, from
-        all variants that vary, standardised by 2p(1 - p).
+    relationship : "loco", "grm", RelationshipMatrix or square pandas DataFrame, optional
+        Relationship of the people. ``"loco"``: each variant is tested with a matrix that leaves its chromosome
+        out. ``"grm"``: with the same matrix, of all people genotyped, from all variants on autosomes that
+        vary, standardised by 2p(1 - p). Or one that is at hand (`grm`, `read_grm`, a frame with IIDs as index
+        and columns). By default ``"loco"``, or ``"grm"`` where there is one chromosome; and none where the
+        formula names random effects.
     test : {"exact", "null"}
         Whether each variant has variance components of its own.
+    loco_components : {"chromosome", "genome"}
+        With ``test="null"`` and ``"loco"``: whether components are estimated with each of the matrices, or
+        once with that of the whole genome.
     rules : ScanRules, optional
         Which variants are tested, and GEMMA's conventions; by default all variants that vary.
     threads : int, optional
@@ -115,37 +125,47 @@ def scan(
     if not (threads is None or (isinstance(threads, int | np.integer) and threads >= 1)):
         raise DataError(f"threads must be a whole number from 1 up; it is {threads!r}")
     source = open_source(genotypes)
-    rules = rules or ScanRules()
-    related = _related(relationship, source, rules)
-    if related is not None:
+    method = Method(test, loco_components, rules or ScanRules())
+    related = _related(relationship, formula, source, method.rules)
+    if related is not None and test == "exact":
         Thread(target=load_kernels).start()
     traits = Traits([formula], data, source.samples, related, added=1)
     nulls = next(traits.groups(), None)
     if nulls is None:
         raise traits.failed[0][1]
-    table = as_table(
-        columns for (columns,) in results(source, nulls, test=test, rules=rules, threads=threads)
-    )
+    estimates: list[Estimates] = []
+    blocks: list[Columns] = []
+    for stage in stages(nulls, related, method, source.variants.chromosome):
+        scanner, found = stage.prepare()
+        estimates += found
+        tested = results(source, nulls, stage, scanner, rules=method.rules, threads=threads)
+        blocks += (columns for (columns,) in tested)
     notices = tuple(dict.fromkeys((*nulls.notices, *nulls.fits[0].notices)))
     for notice in notices:
         logger.info(notice)
-    return ScanResult(table, nulls.fits[0], notices)
+    return ScanResult(as_table(blocks), nulls.fits[0], tuple(estimates), notices)
 
 
-def _related(relationship: Any, source: GenotypeSource, rules: ScanRules) -> Related | None:
+def _related(relationship: Any, formula: str, source: GenotypeSource, rules: ScanRules) -> Related | None:
     """The relationship of the people from what the caller gave."""
     if relationship is None:
-        return None
+        if isinstance(formula, str) and has_random_terms(formula):
+            return None
+        return (LeftOut if has_chromosomes(source) else Genomic).by(source, rules)
+    if isinstance(relationship, str) and relationship == "loco":
+        return LeftOut.by(source, rules)
     if isinstance(relationship, str) and relationship == "grm":
-        return Related.genomic(source, rules)
+        return Genomic.by(source, rules)
+    if isinstance(relationship, Genomic):
+        return relationship
     if type(relationship).__module__.startswith("pandas") and hasattr(relationship, "columns"):
         if list(relationship.index) != list(relationship.columns):
             raise DataError("the columns of the relationship matrix are not named as its rows")
         relationship = RelationshipMatrix.of(relationship.to_numpy(), list(relationship.index))
     if isinstance(relationship, RelationshipMatrix):
-        return Related.given(relationship, centred=rules.gemma)
+        return Given(relationship, centred=rules.gemma)
     raise DataError(
-        "relationship must be a RelationshipMatrix (hd.grm, hd.read_grm) or 'grm'; it is a "
+        "relationship must be a RelationshipMatrix (hd.grm, hd.read_grm), 'loco' or 'grm'; it is a "
         f"{type(relationship).__name__}"
     )
 
@@ -153,13 +173,14 @@ def _related(relationship: Any, source: GenotypeSource, rules: ScanRules) -> Rel
 def results(
     source: GenotypeSource,
     nulls: NullModels,
+    stage: Stage,
+    scanner: Scanner,
     *,
-    test: Test,
     rules: ScanRules,
     threads: int | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Callable[[int], None] | None = None,
 ) -> Iterator[list[Columns]]:
-    """Scan block by block: for each block of variants, the columns of each trait's table.
+    """Scan a stage block by block: for each block of variants, the columns of each trait's table.
 
     Parameters
     ----------
@@ -167,16 +188,20 @@ def results(
         The variants.
     nulls : NullModels
         Models of traits that share people and fixed effects.
-    test, rules, threads
+    stage : Stage
+        Which variants.
+    scanner : Scanner
+        What tests them, from the stage.
+    rules, threads
         As for `scan`.
     progress : callable, optional
-        Called after each block with the number of variants done and of all.
+        Called after each block with its number of variants.
     """
     from threadpoolctl import threadpool_limits
 
-    n, m = nulls.people.size, source.variants.m
+    n = nulls.people.size
+    m = source.variants.m if stage.variants is None else int(np.count_nonzero(stage.variants))
     threads = threads or os.cpu_count() or 1
-    scanner = make_scanner(list(nulls.fits), test, rules)
     basis = orthonormal(nulls.fits[0].engine.model.X)
 
     def work(block: VariantBlock) -> list[Columns]:
@@ -186,17 +211,15 @@ def results(
     workers = threads if scanner.side_by_side else 1
     size = min(block_size(n), max(1, -(-m // workers)))
     waiting: deque[Future[list[Columns]]] = deque()
-    done = 0
     with threadpool_limits(1 if workers > 1 else threads), ThreadPoolExecutor(workers) as pool:
-        for block in chain(blocks(source, nulls.people, size), repeat(None, workers)):
+        for block in chain(blocks(source, nulls.people, size, keep=stage.variants), repeat(None, workers)):
             if block is not None:
                 waiting.append(pool.submit(work, block))
             if waiting and (block is None or len(waiting) > workers):
                 found = waiting.popleft().result()
                 yield found
-                done += found[0]["n"].size
                 if progress is not None:
-                    progress(done, m)
+                    progress(found[0]["n"].size)
 
 
 def _tested(

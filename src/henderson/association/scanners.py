@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -44,12 +45,21 @@ class Scanner(Protocol):
         ...
 
 
-def make_scanner(fits: list[LmerResult], test: Test, rules: ScanRules) -> Scanner:
-    """The scanner for the structure of the null models; they share people and fixed effects."""
+def make_scanner(
+    fits: Sequence[LmerResult],
+    test: Test,
+    rules: ScanRules,
+    *,
+    components: Sequence[LmerResult] | None = None,
+) -> Scanner:
+    """The scanner for the structure of the null models; they share people and fixed effects.
+
+    ``components`` are the models whose variances ``test="null"`` takes; by default the same.
+    """
     engine = fits[0].engine
     rotation = _rotation(engine)
     if rotation is not None:
-        return RatioScanner(rotation, fits, test, rules)
+        return RatioScanner(rotation, fits, components or fits, test, rules)
     return GeneralScanner(fits, test)
 
 
@@ -84,7 +94,7 @@ def variance_names(null: LmerResult) -> list[str]:
     return [*names, RESIDUAL]
 
 
-def _wald(beta: Array, standard_error: Array, df: int | None) -> Columns:
+def wald(beta: Array, standard_error: Array, df: int | None) -> Columns:
     """Effect and p-value: of F(1, df), or of chi-squared where the variances are taken as known."""
     with np.errstate(divide="ignore", invalid="ignore"):  # a trait that is fitted exactly; see `EXACT`
         statistic = (beta / standard_error) ** 2
@@ -109,13 +119,23 @@ class RatioScanner:
 
     side_by_side = True
 
-    def __init__(self, rotation: Rotation, fits: list[LmerResult], test: Test, rules: ScanRules) -> None:
+    def __init__(
+        self,
+        rotation: Rotation,
+        fits: Sequence[LmerResult],
+        components: Sequence[LmerResult],
+        test: Test,
+        rules: ScanRules,
+    ) -> None:
         self._rotation = rotation
         self._test = test
         within = rules.ratio_range(float(rotation.counts @ rotation.values / rotation.counts.sum()))
         self._df = rotation.n - rotation.n_fixed - 1
         self._genomic = isinstance(rotation, SpectralRotation)
-        self._traits = [_RatioTrait(VariantModel(rotation, fit.engine.model.y, within), fit) for fit in fits]
+        self._traits = [
+            _RatioTrait(VariantModel(rotation, fit.engine.model.y, within), null)
+            for fit, null in zip(fits, components, strict=True)
+        ]
 
     def test(self, X: Array) -> list[Columns]:
         """One rotation for all responses."""
@@ -125,7 +145,7 @@ class RatioScanner:
 
     def _null(self, trait: _RatioTrait, products: Array) -> Columns:
         xpy, xpx, _ = trait.model.score(products, float(trait.null.theta[0] ** 2))
-        found = _wald(xpy / xpx, trait.null.sigma / np.sqrt(xpx), None)
+        found = wald(xpy / xpx, trait.null.sigma / np.sqrt(xpx), None)
         return {**found, "status": np.full(xpy.size, OK)}
 
     def _exact(self, trait: _RatioTrait, products: Array) -> Columns:
@@ -138,7 +158,7 @@ class RatioScanner:
             names = variance_names(trait.null)
             components = dict(zip(names, (ratio * fits.sigma2, fits.sigma2), strict=True))
         columns: Columns = {
-            **_wald(fits.beta, fits.standard_error, self._df),
+            **wald(fits.beta, fits.standard_error, self._df),
             **components,
             "lambda_reml": ratio,
             "lambda_ml": fits.ml.ratio,
@@ -177,7 +197,7 @@ class GeneralScanner:
 
     side_by_side = False  # the engine keeps its last state
 
-    def __init__(self, fits: list[LmerResult], test: Test) -> None:
+    def __init__(self, fits: Sequence[LmerResult], test: Test) -> None:
         self._nulls = fits
         self._test = test
         self._ml = [solve(fit.engine, reml=False) for fit in fits] if test == "exact" else []
@@ -190,7 +210,7 @@ class GeneralScanner:
 
     def _null(self, null: LmerResult, X: Array) -> Columns:
         xpy, xpx = _score(null.engine, null.theta, X)
-        found = _wald(xpy / xpx, null.sigma / np.sqrt(xpx), None)
+        found = wald(xpy / xpx, null.sigma / np.sqrt(xpx), None)
         return {**found, "status": np.full(xpy.size, OK)}
 
     def _exact(self, k: int, X: Array) -> Columns:
@@ -225,7 +245,7 @@ class GeneralScanner:
         xpy, xpx = _score(engine, ml.theta, X)
         score = engine.model.n * xpy**2 / (ml.criterion.pwrss * xpx)
         return {
-            **_wald(beta, se, df),
+            **wald(beta, se, df),
             **dict(zip(names, variances, strict=True)),
             "log_likelihood": loglik,
             **_p("_lrt", neg_log10_chi2(np.maximum(2.0 * (loglik - null_loglik), 0.0))),

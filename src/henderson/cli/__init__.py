@@ -88,6 +88,8 @@ def gwas(
     covar_name: Names = None,
     formula: Annotated[str | None, Parameter(show_env_var=False)] = None,
     grm: str | None = None,
+    loco: bool | None = None,
+    loco_components: Literal["chromosome", "genome"] = "chromosome",
     test: Literal["exact", "null"] = "exact",
     maf: float | None = None,
     geno: float | None = None,
@@ -119,6 +121,11 @@ def gwas(
     grm
         Relationship matrix: GCTA's .grm.bin (or its prefix), GEMMA's .cXX.txt or .npz. By default it is
         computed from the genotypes of everybody in the fileset.
+    loco
+        Test each variant with a relationship matrix that leaves its chromosome out; by default from two
+        chromosomes up, unless --grm or --gemma is given.
+    loco_components
+        With --test null: variance components estimated with each of these matrices, or once for the genome.
     test
         exact: each variant has variance components of its own. null: those of the model without a variant.
     maf
@@ -145,6 +152,8 @@ def gwas(
             covar_name=covar_name,
             formula=formula,
             grm=grm,
+            loco=loco,
+            loco_components=loco_components,
             test=test,
             maf=maf,
             geno=geno,

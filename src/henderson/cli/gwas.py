@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from henderson.association.null_models import NullModels, Related, Traits
+from henderson.association.null_models import NullModels, Traits
+from henderson.association.relatedness import Genomic, Given, LeftOut, Related, has_chromosomes
 from henderson.association.rules import ScanRules
 from henderson.association.scan import results
 from henderson.association.scanners import Test
+from henderson.association.stages import Components, Method, stages
 from henderson.cli.common import (
     Reporter,
     check_filters,
@@ -51,12 +53,19 @@ class GwasOptions:
     covar_name: Sequence[str] | None
     formula: str | None
     grm: str | None
+    loco: bool | None
+    loco_components: Components
     test: Test
     maf: float | None
     geno: float | None
     gemma: bool
     plots: bool
     threads: int | None
+
+    @property
+    def method(self) -> Method:
+        """How variants are tested."""
+        return Method(self.test, self.loco_components, self.rules)
 
     @property
     def rules(self) -> ScanRules:
@@ -94,11 +103,10 @@ def run_gwas(options: GwasOptions) -> int:
                 report.line(check_memory(_memory(source)))
                 Thread(target=load_kernels).start()
             traits = Traits(formulas, table, source.samples, related, added=1)
-            del related  # so that the matrix of everybody can go once it has been used
             taken: set[str] = set()
             for group in traits.groups():
                 names = [_file_name(trait, taken) for trait in group.traits]
-                _scan(group, source, options, names=names, threads=threads, report=report)
+                _scan(group, related, source, options, names=names, threads=threads, report=report)
             report.failed(traits.failed, len(formulas))
     return len(traits.failed)
 
@@ -123,10 +131,11 @@ def _related(options: GwasOptions, formulas: Sequence[str], source: "GenotypeSou
     """The relationship of the people: from a file, from the genotypes, or none where formulas name groups."""
     if options.grm is not None:
         G = read_grm(options.grm, samples=source.samples)
-        return Related.given(G, centred=options.rules.gemma)
+        return Given(G, centred=options.rules.gemma)
     if any(map(has_random_terms, formulas)):
         return None
-    return Related.genomic(source, options.rules)
+    loco = has_chromosomes(source) and not options.gemma if options.loco is None else options.loco
+    return (LeftOut if loco else Genomic).by(source, options.rules)
 
 
 def _memory(source: "GenotypeSource") -> float:
@@ -136,6 +145,7 @@ def _memory(source: "GenotypeSource") -> float:
 
 def _scan(
     group: NullModels,
+    related: Related | None,
     source: "GenotypeSource",
     options: GwasOptions,
     *,
@@ -162,12 +172,24 @@ def _scan(
             for prefix, trait in zip(prefixes, traits, strict=True)
         ]
         progress = files.enter_context(report.bar("variants"))
-        found = results(
-            source, group, test=options.test, rules=options.rules, threads=threads, progress=progress
-        )
-        for block in found:
-            for writer, columns in zip(writers, block, strict=True):
-                writer.write(columns)
+        done = 0
+
+        def advance(count: int) -> None:
+            nonlocal done
+            done += count
+            progress(done, source.variants.m)
+
+        for stage in stages(group, related, options.method, source.variants.chromosome):
+            scanner, estimates = stage.prepare()
+            for trait, found in zip(traits, estimates, strict=False):
+                if stage.name:
+                    report.line(f"{trait}: without chromosome {stage.name}: h2 {found.h2:.4f}")
+            tested = results(
+                source, group, stage, scanner, rules=options.rules, threads=threads, progress=advance
+            )
+            for block in tested:
+                for writer, columns in zip(writers, block, strict=True):
+                    writer.write(columns)
     for trait, prefix in zip(traits, prefixes, strict=True):
         _conclude(trait, prefix, n, plots=options.plots, report=report)
 

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from henderson.association.grm import grm
-from henderson.association.null_models import Related, Traits
+from henderson.association.null_models import Traits
+from henderson.association.relatedness import Genomic, Given, Related
 from henderson.association.rules import ScanRules
 from henderson.cli.common import Reporter, check_filters, check_folder, check_memory, limited_threads
 from henderson.cli.findings import heritability_line
@@ -97,11 +98,12 @@ def run_h2(
             )
             if bfile is not None:
                 source = open_plink1(bfile)
-                samples, related = source.samples, Related.genomic(source, ScanRules())
+                samples = source.samples
+                related: Related = Genomic(source)
                 report.line(check_memory(3e8 + 5 * 8.0 * samples.n**2))
             else:
                 G = read_grm(str(grm_path))
-                samples, related = G.samples, Related.given(G)
+                samples, related = G.samples, Given(G)
             traits = Traits(formulas, table, samples, related)
             rows = []
             for group in traits.groups():
