@@ -10,19 +10,16 @@ from numpy.typing import NDArray
 
 from henderson.errors import DataError
 from henderson.genotype.source import MISSING, Index, Samples, Variants
-from henderson.io.fields import read_fields, text_column
+from henderson.io.fields import position_column, read_fields, text_column
 from henderson.io.paths import beside, nearby
+from henderson.io.people import people
+from henderson.io.requests import people_positions, row_range
 
 _ENDINGS = (".bed", ".bim", ".fam")
-_NOT_YET = {
-    ".pgen": "--pfile", ".pvar": "--pfile", ".psam": "--pfile", ".bgen": "--bgen", ".vcf": "--vcf",
-    ".vcf.gz": "--vcf", ".bcf": "--bcf",
-}  # fmt: skip
+_OTHER_FORMATS = (".pgen", ".pvar", ".pvar.zst", ".psam", ".bgen", ".vcf", ".vcf.gz", ".bcf", ".zarr", ".vcz")
 _MAGIC = b"\x6c\x1b\x01"
 _INDIVIDUAL_MAJOR = b"\x6c\x1b\x00"
 _COLUMNS = 6
-#: PLINK's codes of sex; everything else is "not known".
-_SEXES = {b"1": 1, b"2": 2}
 
 #: Copies of the effect allele (the first of the .bim) by the two bits of a call.
 _COPIES = np.array([2, MISSING, 1, 0], dtype=np.int8)
@@ -59,15 +56,9 @@ class Plink1Source:
 
     def read(self, variants: slice, samples: Index | None = None) -> NDArray[np.int8]:
         """Copies of the effect allele, int8 (variants, people); -1 is missing. See `GenotypeSource.read`."""
-        if variants.step not in {None, 1}:
-            raise ValueError("genotypes are read by contiguous slices of variants")
-        calls = np.take(_CALLS_OF_BYTE, self.packed[variants]).view(np.int8)[:, : self.samples.n]
-        if samples is None:
-            return calls
-        people = np.asarray(samples)
-        if people.dtype == bool:
-            raise TypeError("people are chosen by their positions, not by a mask")
-        return np.take(calls, people, axis=1)
+        start, stop = row_range(variants, self.variants.m)
+        calls = np.take(_CALLS_OF_BYTE, self.packed[start:stop]).view(np.int8)[:, : self.samples.n]
+        return calls if samples is None else np.take(calls, people_positions(samples), axis=1)
 
 
 def open_plink1(path: str | Path) -> Plink1Source:
@@ -115,14 +106,10 @@ def _fileset(path: Path) -> list[Path]:
     name = path.name.lower()
     if name.endswith(_ENDINGS):
         prefix = path.with_suffix("")
-    for ending, flag in _NOT_YET.items():
-        if name.endswith(ending):
-            stem = path.parent / path.name[: -len(ending)]
-            given = stem if flag == "--pfile" else path
-            raise DataError(
-                f"{path}: henderson does not read {ending} files yet; convert it with "
-                f"plink2 {flag} {given} --make-bed --out {stem}."
-            )
+    if name.endswith(_OTHER_FORMATS):
+        raise DataError(
+            f"{path} is no PLINK 1 fileset (.bed, .bim, .fam); henderson.open_genotypes opens it."
+        )
     files = [beside(prefix, ending) for ending in _ENDINGS]
     missing = [file for file in files if not file.is_file()]
     if len(missing) == len(files):
@@ -138,43 +125,16 @@ def _fileset(path: Path) -> list[Path]:
 def _read_fam(path: Path) -> Samples:
     """Read who was genotyped."""
     fields, lines = read_fields(path, _COLUMNS, "people")
-    fid, iid = fields[0::_COLUMNS], fields[1::_COLUMNS]
-    people = list(zip(fid, iid, strict=True))
-    if len(set(people)) < len(people):
-        first: dict[tuple[bytes, bytes], int] = {}
-        for row, person in enumerate(people):
-            if person in first:
-                raise DataError(
-                    f"{path}, lines {lines[first[person]]} and {lines[row]}: two people are called "
-                    f"{person[0].decode()} {person[1].decode()} (FID and IID); each needs a name of its own."
-                )
-            first[person] = row
-    sex = np.array([_SEXES.get(text, 0) for text in fields[4::_COLUMNS]], dtype=np.int8)
-    return Samples(text_column(fid), text_column(iid), sex)
+    fid, iid, sex = (fields[column::_COLUMNS] for column in (0, 1, 4))
+    return people(fid, iid, sex, path=path, lines=lines)
 
 
 def _read_bim(path: Path) -> Variants:
     """Read what was genotyped."""
     fields, lines = read_fields(path, _COLUMNS, "variants")
-    position = fields[3::_COLUMNS]
-    try:
-        positions = np.array(list(map(int, position)), dtype=np.int64)
-    except (ValueError, OverflowError):
-        row = next(row for row, text in enumerate(position) if not _is_position(text))
-        raise DataError(
-            f"{path}, line {lines[row]}: the position (column 4) is {position[row].decode()!r}, "
-            "which is no whole number of base pairs."
-        ) from None
+    positions = position_column(fields[3::_COLUMNS], lines, path, "column 4")
     chromosome, identifier, effect, other = (text_column(fields[column::_COLUMNS]) for column in (0, 1, 4, 5))
     return Variants(chromosome, positions, identifier, effect, other)
-
-
-def _is_position(text: bytes) -> bool:
-    """Whether a field is a whole number that 64 bits hold."""
-    try:
-        return abs(int(text)) < 1 << 63
-    except ValueError:
-        return False
 
 
 def _map_bed(path: Path, m: int, n: int) -> NDArray[np.uint8]:
