@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import erfc, isnan, log, nan, sqrt
+from math import erfc, exp, isnan, log, nan, pi, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,33 @@ from henderson.fit.solve import Fitted
 from henderson.model import RandomTerm
 
 Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiabilityScale:
+    """Heritability of a liability, of which those beyond a threshold are cases.
+
+    Attributes
+    ----------
+    h2, h2_se : float
+        Share of the variance of the liability, and its standard error.
+    prevalence : float
+        Share of cases in the population.
+    share_of_cases : float
+        Share of cases among the people analysed.
+    """
+
+    h2: float
+    h2_se: float
+    prevalence: float
+    share_of_cases: float
+
+    def __str__(self) -> str:
+        se = "NA" if isnan(self.h2_se) else f"{self.h2_se:.4g}"
+        return (
+            f"h2 of the liability: {self.h2:.6g} (standard error {se}), for a prevalence of "
+            f"{self.prevalence:g} and {self.share_of_cases:.4g} of cases among those analysed"
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +77,8 @@ class Heritability:
         REML or maximum likelihood.
     n : int
         Number of people analysed.
+    share_of_cases : float
+        Share of ones in a response of zeros and ones; NaN for any other.
     notices : tuple of str
         What the user should know.
 
@@ -84,7 +113,53 @@ class Heritability:
     loglik_null: float
     reml: bool
     n: int
+    share_of_cases: float = nan
     notices: tuple[str, ...] = ()
+
+    def liability(self, prevalence: float) -> LiabilityScale:
+        """Heritability on the scale of a normal liability, whose upper tail are the cases.
+
+        With K the prevalence, P the share of cases among the people analysed, and z the standard normal
+        density at the threshold, h2 and its standard error are multiplied by
+        K^2 (1 - K)^2 / (z^2 P (1 - P)): Lee et al. (2011), AJHG 88:294-305, equation 23.
+
+        Parameters
+        ----------
+        prevalence : float
+            Share of cases in the population, which a sample of cases and controls does not tell.
+
+        Returns
+        -------
+        LiabilityScale
+
+        Raises
+        ------
+        DataError
+            If the response is not one of zeros and ones, or the prevalence does not lie between 0 and 1.
+
+        Examples
+        --------
+        >>> known = dict.fromkeys(Heritability.__dataclass_fields__, 0.0) | {"h2": 0.2, "h2_se": 0.1}
+        >>> print(Heritability(**known | {"share_of_cases": 0.5}).liability(0.01))
+        h2 of the liability: 0.110381 (standard error 0.05519), for a prevalence of 0.01 and 0.5 of cases \
+among those analysed
+        """
+        from scipy.special import ndtri
+
+        if not 0.0 < prevalence < 1.0:
+            raise DataError(
+                "the prevalence is the share of cases in the population, between 0 and 1; it is "
+                f"{prevalence:g}"
+            )
+        if isnan(self.share_of_cases):
+            raise DataError(
+                "the scale of liability is for cases and controls, and the response has other values than 0 "
+                "and 1: code controls as 0 and cases as 1, or leave the prevalence out"
+            )
+        k, p = prevalence, self.share_of_cases
+        z = exp(-0.5 * float(ndtri(k)) ** 2) / sqrt(2.0 * pi)
+        scale = (k * (1 - k) / z) ** 2 / (p * (1 - p))
+        return LiabilityScale(h2=scale * self.h2, h2_se=scale * self.h2_se, prevalence=k, share_of_cases=p)
 
     @property
     def neg_log10_p_value(self) -> float:
@@ -161,6 +236,7 @@ def heritability(fitted: Fitted) -> Heritability:
         loglik_null=-0.5 * null,
         reml=reml,
         n=engine.model.n,
+        share_of_cases=_share_of_cases(engine.model.y),
         notices=notices,
     )
 
@@ -179,6 +255,12 @@ def _related(engine: Engine) -> RandomTerm:
             "supported yet"
         )
     return related[0]
+
+
+def _share_of_cases(y: Array) -> float:
+    """Share of ones where there are zeros and ones only, NaN elsewhere."""
+    ones = y == 1.0
+    return float(ones.mean()) if ones.any() and bool((ones | (y == 0.0)).all()) and not ones.all() else nan
 
 
 def _share_se(vg: float, ve: float, c: float, cov: Array) -> float:

@@ -95,8 +95,32 @@ class Evaluator:
                     none = np.zeros(self.table.n_rows, dtype=bool)
                     self._done[name] = logical_column(none if missing is None else missing)
                 case _:
-                    self._done[name] = self._compute(node, name)
+                    columns = {leaf: self.column(leaf) for leaf in self._leaves(node)}
+                    self._done[name] = self._compute(node, name, columns, self.table.n_rows)
         return self._done[name]
+
+    def among(self, node: Node, rows: NDArray[np.int64]) -> Column:
+        """The values of an expression that is computed, and learns what it remembers, from some rows alone.
+
+        Parameters
+        ----------
+        node : Node
+        rows : ndarray of int, shape (k,)
+
+        Returns
+        -------
+        NumericColumn or FactorColumn
+            For those k rows.
+
+        Raises
+        ------
+        DataError
+            As `column`.
+        """
+        name = deparse(node)
+        self.state.pop(name, None)
+        columns = {leaf: self.column(leaf).take(rows) for leaf in self._leaves(node)}
+        return self._compute(node, name, columns, len(rows))
 
     def inputs(self, node: Node) -> list[str]:
         """The columns of the table whose missing values an expression has too."""
@@ -109,9 +133,7 @@ class Evaluator:
     def _is_column(self, name: str) -> bool:
         return name in self.table or name not in _CONSTANTS
 
-    def _compute(self, node: Node, name: str) -> Column:
-        columns = {leaf: self.column(leaf) for leaf in self._leaves(node)}
-        n_rows = self.table.n_rows
+    def _compute(self, node: Node, name: str, columns: dict[Node, Column], n_rows: int) -> Column:
         missing = np.zeros(n_rows, dtype=bool)
         for column in columns.values():
             if column.missing is not None:

@@ -15,8 +15,9 @@ from henderson.formula.bars import Group, ParsedFormula
 from henderson.formula.deparse import deparse
 from henderson.formula.evaluate import Evaluator
 from henderson.formula.groups import Grouping
-from henderson.formula.syntax import Name, Node, parse
+from henderson.formula.syntax import Call, Name, Node, parse, walk
 from henderson.formula.terms import TermSet
+from henderson.formula.transforms import OF_ROWS_USED
 from henderson.io.columns import Column, FactorColumn, NumericColumn, as_numbers
 from henderson.io.frame import Table, column_of
 
@@ -59,13 +60,18 @@ class ModelFrame:
     def column(self, node: Node) -> Column:
         """A variable on the rows that are used, without the levels that no longer occur."""
         if node not in self._taken:
-            column = self.evaluator.column(node)
-            if len(self.rows) < self.evaluator.table.n_rows:
-                column = column.take(self.rows)
+            column = self._on_rows(node)
             if isinstance(column, FactorColumn):
                 column = column.drop_unused()
             self._taken[node] = column
         return self._taken[node]
+
+    def _on_rows(self, node: Node) -> Column:
+        if len(self.rows) == self.evaluator.table.n_rows:
+            return self.evaluator.column(node)
+        if any(isinstance(each, Call) and each.function in OF_ROWS_USED for each in walk(node)):
+            return self.evaluator.among(node, self.rows)
+        return self.evaluator.column(node).take(self.rows)
 
     def grouping(self, group: Group) -> tuple[Grouping, NDArray[np.int64]]:
         """A grouping factor and the code of each row; several terms may share it."""
@@ -87,7 +93,8 @@ def model_frame(
     """Evaluate the variables of a formula and settle which rows are used.
 
     As in R the variables, and so the bases of ``poly()`` and ``scale()``, are computed on all rows of the
-    table; then `subset` is taken, then rows with missing values are dropped.
+    table; then `subset` is taken, then rows with missing values are dropped. ``rint()``, which R lacks, ranks
+    the rows that are left.
 
     Parameters
     ----------

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from henderson.errors import DataError
 from henderson.formula.factors import cut, relevel
 from henderson.formula.splines import bs, ns
+from henderson.io import trait_coding
 from henderson.io.columns import FactorColumn
 
 FloatArray = NDArray[np.float64]
@@ -125,6 +126,22 @@ def mean(x: FloatArray, *, na_rm: bool = False, state: dict[str, Any]) -> Any:
     return state.setdefault("mean", float(np.sum(x) / np.size(x)))
 
 
+def rint(x: FloatArray, *, state: dict[str, Any]) -> FloatArray:
+    """Normal scores of the ranks, see `henderson.io.trait_coding.rint`; new data lie between the old.
+
+    >>> rint(np.array([10.0, 3.0, 1000.0]), state={}).round(3) + 0.0
+    array([ 0.   , -0.869,  0.869])
+    """
+    if np.ndim(x) != 1:
+        raise DataError("one column of numbers is needed")
+    if state:
+        return np.asarray(np.interp(x, state["values"], state["scores"]))
+    scores = trait_coding.rint(x)
+    values, first = np.unique(x, return_index=True)
+    state.update(values=values, scores=scores[first])
+    return scores
+
+
 STATEFUL: dict[str, Callable[..., Any]] = {
     "bs": bs,
     "center": center,
@@ -133,8 +150,12 @@ STATEFUL: dict[str, Callable[..., Any]] = {
     "ns": ns,
     "poly": poly,
     "relevel": relevel,
+    "rint": rint,
     "scale": scale,
 }
+
+OF_ROWS_USED = frozenset({"rint"})
+"""Those that learn from the rows that a model uses; the others, as in R, from all that have a value."""
 
 OF_FACTORS = frozenset({"relevel"})
 """Those that take categories; the others take a column of numbers."""

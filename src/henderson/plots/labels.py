@@ -45,12 +45,12 @@ def leading_variants(
     return chosen
 
 
-def write_label(ax: "Axes", at: float, height: float, name: str) -> None:
-    """Write a variant's name above its point, inside the plot."""
+def write_label(ax: "Axes", at: float, height: float, name: str, *, above: float = 4.0) -> None:
+    """Write a variant's name so many points of type above its own, inside the plot."""
     _, _, side = _extent(ax, at, name)
     ax.annotate(
-        name, (at, height), xytext=(0, 4), textcoords="offset points", ha=side, va="bottom", fontsize=_SIZE,
-        zorder=4,
+        name, (at, height), xytext=(0, above), textcoords="offset points", ha=side, va="bottom",
+        fontsize=_SIZE, zorder=4,
     )  # fmt: skip
 
 
