@@ -172,3 +172,22 @@ def test_a_coefficient_that_was_dropped():
     with pytest.raises(DataError, match="'twice' was not estimated"):
         contrast(fit, {"twice": 1})
     assert contrast(fit, [0, 1]).index[0] == "Days"
+
+
+def test_coefficients_by_name():
+    """A list of names is each of them alone; backticks of a formula may be left out."""
+    rng = np.random.default_rng(8)
+    g = np.repeat(np.arange(8), 6)
+    data = {
+        "y": rng.normal(size=48) + rng.normal(size=8)[g],
+        "1:5:A:G": rng.normal(size=48),
+        "x": g % 3,
+        "g": g,
+    }
+    fit = hd.lmer("y ~ `1:5:A:G` + x + (1 | g)", data)
+    named = fit.joint_test(["1:5:A:G", "x"])
+    weighed = fit.joint_test([[0, 1, 0], [0, 0, 1]])
+    assert named.equals(weighed)
+    assert fit.contrast(["x"])["estimate"].tolist() == [fit.fixef["x"]]
+    with pytest.raises(hd.DataError, match="'z' is no fixed effect"):
+        fit.joint_test(["x", "z"])

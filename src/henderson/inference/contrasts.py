@@ -38,8 +38,9 @@ def contrast(
     fit : FittedModel
     L : array (p,) or (k, p), mapping or data frame
         Weights of the fixed effects: an array in their order; ``{"Days": 1}``, in which those not named are
-        zero; ``{"day 3": {"(Intercept)": 1, "Days": 3}, ...}`` for several rows with names; or a pandas,
-        polars or pyarrow table with a column for each coefficient that matters.
+        zero; ``{"day 3": {"(Intercept)": 1, "Days": 3}, ...}`` for several rows with names; ``["Days", "Age"]``
+        for these coefficients, one by one; or a pandas, polars or pyarrow table with a column for each
+        coefficient that matters.
     rhs : float or array (k,)
         What each sum is under its null hypothesis.
     ddf : {"satterthwaite", "kenward-roger", "asymptotic"}
@@ -155,6 +156,8 @@ def read_contrasts(L: Any, fit: FittedModel) -> tuple[Array, list[str]]:
     import pandas as pd
 
     coefficients = fit.estimates.x_names
+    if isinstance(L, list | tuple) and L and all(isinstance(name, str) for name in L):
+        L = {name: {name: 1.0} for name in L}
     if isinstance(L, pd.DataFrame):
         return _frame_rows(L, fit), [str(name) for name in L.index]
     if not isinstance(L, Mapping):
@@ -233,6 +236,8 @@ def _row(weights: Mapping[Any, Any], fit: FittedModel) -> Array:
                 f"the coefficient '{name}' was not estimated, because its column is a sum of others in these "
                 "data; a contrast can only weigh those that were"
             )
+        if name not in coefficients and f"`{name}`" in coefficients:
+            name = f"`{name}`"  # noqa: PLW2901  as a formula has it
         if name not in coefficients:
             raise DataError(
                 f"'{name}' is no fixed effect of this model; there are {_listed(coefficients) or 'none'}"
