@@ -38,7 +38,7 @@ def contrast(
     fit : FittedModel
     L : array (p,) or (k, p), mapping or data frame
         Weights of the fixed effects: an array in their order; ``{"Days": 1}``, in which those not named are
-        zero; ``{"day 3": {"(Intercept)": 1, "Days": 3}, ...}`` for several rows with names; ``["Days", "Age"]``
+        zero; ``{"day 3": {"(Intercept)": 1, "Days": 3}, ...}`` for several rows with names; ``["x", "z"]``
         for these coefficients, one by one; or a pandas, polars or pyarrow table with a column for each
         coefficient that matters.
     rhs : float or array (k,)

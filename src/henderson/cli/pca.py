@@ -1,0 +1,45 @@
+"""`henderson pca`: where people stand in the directions in which their genotypes differ most."""
+
+from dataclasses import asdict
+
+from henderson.association.pca import PcaResult, pca
+from henderson.cli.common import Reporter, check_folder, limited_threads
+from henderson.cli.genotype_options import GenotypeOptions, open_selected, passing
+from henderson.cli.runlog import RunLog
+from henderson.io.whole_files import whole_files
+
+_SHOWN = 5
+_DPI = 150
+
+
+def run_pca(options: GenotypeOptions, *, n: int, out: str, threads: int | None, plots: bool) -> None:
+    """Compute principal components and write them as PLINK 2 does."""
+    check_folder(out)
+    said = {**asdict(options), "n": n, "out": out, "threads": threads, "plots": plots}
+    with limited_threads(threads), RunLog(f"{out}.pca", options=said) as log:
+        report = Reporter(log)
+        with report.listening(), report.bar("variants") as progress:
+            source = passing(open_selected(options, report), options, report)
+            found = pca(source, n, progress=progress)
+            shares = ", ".join(f"{100 * share:.3g} %" for share in found.share[:_SHOWN])
+            report.line(f"share of the variance: {shares}{', ...' if n > _SHOWN else ''}")
+            found.write(out)
+            written = [f"{out}.eigenvec", f"{out}.eigenval"]
+            if plots and n > 1:
+                written.append(_draw(found, f"{out}.pca.png"))
+            report.line(f"written: {', '.join(written)}")
+
+
+def _draw(found: PcaResult, path: str) -> str:
+    """Draw the first two components."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    from henderson.plots.pca import pca_plot
+
+    figure = Figure(figsize=(5.0, 4.4), layout="constrained")
+    FigureCanvasAgg(figure)
+    pca_plot(found.scores, share=found.share, ax=figure.add_subplot())
+    with whole_files(path) as [file]:
+        figure.savefig(file, format="png", dpi=_DPI)
+    return path
