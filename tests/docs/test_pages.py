@@ -38,7 +38,8 @@ def somebodys_data(tmp_path, monkeypatch):
     rng = np.random.default_rng(5)
     n = 60
     genotypes = random_genotypes(40, n, seed=5)
-    write_plink(tmp_path / "cohort", genotypes)
+    sites = [(str(1 + j // 20), f"v{j + 1}", 1000 * (j % 20 + 1), "A", "G") for j in range(40)]
+    write_plink(tmp_path / "cohort", genotypes, variants=sites)
     people = pd.DataFrame({"FID": [f"f{i + 1}" for i in range(n)], "IID": [f"i{i + 1}" for i in range(n)]})
     people["age"], people["sex"] = rng.integers(20, 70, n), rng.choice(["F", "M"], n)
     people["height"] = 170.0 + genotypes[:5].sum(axis=0) + rng.normal(0.0, 3.0, n)
@@ -65,7 +66,7 @@ def test_code_runs(page, somebodys_data, capsys):
 
 
 def test_the_pages_are_found():
-    assert {"README", "primer", "from-lme4", "genome-scan"} <= {page.stem for page in PAGES}
+    assert {"README", "primer", "from-lme4", "genome-scan", "genotypes", "after-the-scan"} <= {page.stem for page in PAGES}
 
 
 LINK = re.compile(r"\]\((?!https?:)([^)#]*)(#[^)]*)?\)")

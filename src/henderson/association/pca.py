@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -22,6 +22,7 @@ from henderson.io.whole_files import whole_files
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.axes import Axes
 
 Floats = NDArray[np.float64]
 #: How the components are found; see `pca`.
@@ -97,6 +98,12 @@ class PcaResult:
 
         about = {"FID": self.samples.fid, "IID": self.samples.iid}
         return pd.DataFrame({**about, **named_components(self.scores)})
+
+    def plot(self, *, ax: Axes | None = None, **options: Any) -> Axes:
+        """People along two components; ``options`` go to `henderson.plots.pca.pca_plot`: ``groups``, ..."""
+        from henderson.plots.pca import pca_plot
+
+        return pca_plot(self.scores, share=self.share, ax=ax, **options)
 
     def write(self, prefix: str | Path) -> None:
         """Write ``PREFIX.eigenvec`` and ``PREFIX.eigenval`` as PLINK 2 does; they appear once complete.

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from henderson.errors import DataError
 from henderson.genotype.source import Samples
@@ -52,6 +53,10 @@ class RelationshipMatrix:
             raise DataError(
                 f"the relationship matrix names {self.samples.n} people, but its shape is {shape}"
             )
+
+    def __array__(self, dtype: DTypeLike = None, copy: bool | None = None) -> NDArray[Any]:
+        """The relationships alone, for functions that take arrays."""
+        return np.array(self.matrix, dtype=dtype, copy=copy)
 
     def __repr__(self) -> str:
         return f"<RelationshipMatrix of {self.samples.n} people>"
