@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -92,6 +93,30 @@ def test_from_a_fileset_with_some_people_and_variants(tmp_path, caplog):
     again = grm(path, samples=mask, variants=np.flatnonzero(variants))
     order = np.argsort(people)
     assert np.allclose(again.matrix, G.matrix[np.ix_(order, order)], rtol=0, atol=1e-13)
+
+
+def on_chromosomes(calls, names):
+    source = ArraySource.of(calls)
+    return replace(source, variants=replace(source.variants, chromosome=np.array(names)))
+
+
+def test_only_autosomes_and_what_has_no_place_unless_asked_for(caplog):
+    calls = random_genotypes(7, 10, missing=0.1, low=0.3, high=0.7)
+    source = on_chromosomes(calls, ["1", "X", "chr22", "Y", "MT", "0", "XY"])
+    with caplog.at_level("INFO", logger="henderson"):
+        G = grm(source)
+    matrix, number = by_pairs(calls[[0, 2, 5]], "standardized", "mean", "hwe")
+    assert np.allclose(G.matrix, matrix, rtol=0, atol=1e-13)
+    assert G.n_variants == number[0, 0] == 3
+    assert "4 variants on sex chromosomes or in mitochondria were left out" in caplog.text
+    asked = grm(source, variants=[0, 1])
+    assert asked.n_variants == 2
+
+
+def test_no_autosomes():
+    source = on_chromosomes(random_genotypes(2, 10), ["X", "23"])
+    with pytest.raises(DataError, match=r"all 2 variants are on sex chromosomes .* ask for these variants"):
+        grm(source)
 
 
 def test_results_do_not_depend_on_the_blocks(monkeypatch):

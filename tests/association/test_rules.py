@@ -11,7 +11,11 @@ from hypothesis import strategies as st
 
 import henderson as hd
 from henderson.association.rules import OK, ScanRules
-from henderson.genotype.counts import count_calls
+from henderson.genotype import ArraySource
+from henderson.genotype.chromosomes import Kind
+from henderson.genotype.counts import count_calls, count_dosages
+from henderson.genotype.hwe import hwe_p_values
+from henderson.genotype.ploidy import count_by_ploidy
 
 
 def by_definition(calls, rules):
@@ -27,7 +31,13 @@ def by_definition(calls, rules):
     p = Fraction(sum(called), 2 * len(called))
     if min(p, 1 - p) < Fraction(str(rules.min_maf)):
         return f"allele frequency below {rules.min_maf:g}"
-    return OK
+    if min(sum(called), 2 * len(called) - sum(called)) < rules.min_mac:
+        return f"allele count below {rules.min_mac:g}"
+    spread = sum((x - 2 * p) ** 2 for x in called) / len(called)
+    if spread < Fraction(str(rules.min_info)) * 2 * p * (1 - p):
+        return f"info below {rules.min_info:g}"
+    [unlikely] = hwe_p_values(np.array([[called.count(k) for k in range(3)]]))
+    return f"Hardy-Weinberg p below {rules.min_hwe:g}" if unlikely < rules.min_hwe else OK
 
 
 @settings(max_examples=200, deadline=None)
@@ -35,9 +45,12 @@ def by_definition(calls, rules):
     calls=st.lists(st.lists(st.integers(-1, 2), min_size=9, max_size=9), min_size=1, max_size=8),
     min_maf=st.sampled_from([0.0, 0.01, 0.1, 0.3, 0.5]),
     max_missing=st.sampled_from([0.0, 0.05, 0.3, 0.8, 1.0]),
+    min_mac=st.sampled_from([0.0, 2.0, 4.0]),
+    min_info=st.sampled_from([0.0, 0.33, 1.01]),
+    min_hwe=st.sampled_from([0.0, 0.05, 0.5]),
 )
-def test_judge(calls, min_maf, max_missing):
-    rules = ScanRules(min_maf=min_maf, max_missing=max_missing)
+def test_judge(calls, **limits):
+    rules = ScanRules(**limits)
     found = rules.judge(count_calls(np.array(calls, dtype=np.int8)))
     assert found.tolist() == [by_definition(row, rules) for row in calls]
 
@@ -54,7 +67,8 @@ def test_both_alleles_are_judged_alike(maf):
 
 
 def test_defaults_test_all_that_varies():
-    assert ScanRules() == ScanRules(min_maf=0.0, max_missing=1.0, gemma=False)
+    nothing = {"min_mac": 0.0, "min_hwe": 0.0, "min_info": 0.0}
+    assert ScanRules() == ScanRules(min_maf=0.0, max_missing=1.0, gemma=False, **nothing)
     calls = np.zeros((1, 1000), dtype=np.int8)
     calls[0, 0] = 1
     calls[0, 2:] = -1
@@ -99,3 +113,39 @@ def test_frequency_out_of_range(given):
 def test_missing_rate_out_of_range(given):
     with pytest.raises(hd.DataError, match=f"between 0 and 1; it is {given}"):
         ScanRules(max_missing=given)
+
+
+@pytest.mark.parametrize(
+    ("limits", "words"),
+    [
+        ({"min_mac": -1}, "allele count must be 0 or more; it is -1"),
+        ({"min_mac": float("nan")}, "allele count must be 0 or more; it is nan"),
+        ({"min_hwe": 1.0}, "Hardy-Weinberg equilibrium must be 0 or more and below 1; it is 1.0"),
+        ({"min_info": -0.1}, "info must be 0 or more; it is -0.1"),
+    ],
+)
+def test_limits_out_of_range(limits, words):
+    with pytest.raises(hd.DataError, match=words):
+        ScanRules(**limits)
+
+
+def test_on_x_a_mans_allele_counts_once_and_women_are_judged_for_equilibrium():
+    sex = np.repeat([1, 2], [6, 40]).astype(np.int8)
+    calls = np.zeros((2, 46), dtype=np.int8)
+    calls[0, :3] = 2  # three alleles, not six
+    calls[1, 6:26] = 2  # no heterozygous women
+    on_x = count_by_ploidy(calls, np.full(2, Kind.X, dtype=np.int8), sex)
+    assert ScanRules(min_mac=3).judge(on_x).tolist() == [OK, OK]
+    assert ScanRules(min_mac=3.5).judge(on_x).tolist() == ["allele count below 3.5", OK]
+    assert ScanRules(min_hwe=1e-6).judge(on_x).tolist() == [OK, "Hardy-Weinberg p below 1e-06"]
+    on_mt = count_by_ploidy(calls, np.full(2, Kind.MT, dtype=np.int8), sex)
+    assert ScanRules(min_hwe=1e-6).judge(on_mt).tolist() == [OK, OK]
+
+
+def test_info_of_dosages():
+    dosages = np.float32([[0, 1, 1, 2], [0.9, 1.1, 0.9, 1.1]])
+    assert ScanRules(min_info=0.3).judge(count_dosages(dosages)).tolist() == [OK, "info below 0.3"]
+    ScanRules(min_info=0.3).check(ArraySource.of(dosages))
+    with pytest.raises(hd.DataError, match="these genotypes are hard calls: leave it out"):
+        ScanRules(min_info=0.3).check(ArraySource.of([[0, 1]]))
+    ScanRules(min_mac=3).check(ArraySource.of([[0, 1]]))

@@ -186,8 +186,11 @@ def test_a_trait_that_fails_does_not_stop_the_others(command, cohort):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ((), ["Give either --bfile", "or --grm"]),
-        (("--bfile", "small", "--grm", "g.npz"), ["Give either --bfile", "or --grm"]),
+        ((), ["Give either --grm", "such as --bfile"]),
+        (
+            ("--bfile", "small", "--maf", "0.1", "--grm", "g.npz"),
+            ["Give either --grm", "leave out --bfile, --maf"],
+        ),
         (("--grm", "g.sXX.txt"), ["g.sXX.txt does not say who its rows are", "henderson grm"]),
         (("--grm", "g.np"), ["There is no relationship matrix g.np; did you mean g.npz?"]),
         (("--grm", "g.npz", "--pheno-name", "heigt"), ["no column 'heigt'; did you mean 'height'?"]),
@@ -216,3 +219,29 @@ def test_the_only_trait_that_fails_is_refused(cohort, capfd):
 
     assert "check the column 'flat' (is it constant?)" in sentence
     assert names(cohort, "out") == ["out.h2.log"]
+
+
+def test_pictures_of_a_matrix(capfd, cohort):
+    status, _, err = henderson(capfd, "grm", "--bfile", "small", "--plots", "--out", "drawn")
+    assert status == 0, err
+    for name in ("drawn.map.png", "drawn.histogram.png"):
+        assert (cohort / name).read_bytes().startswith(b"\x89PNG")
+        assert name in err
+
+
+def test_liability(capfd, cohort):
+    table = pd.read_csv("pheno.txt", sep="\t")
+    table["ill"] = (table["height"] > table["height"].median()).astype(int)
+    table[["FID", "IID", "ill", "height"]].to_csv("ill.txt", sep="\t", index=False)
+    tokens = ("h2", "--bfile", "small", "--pheno", "ill.txt")
+    status, _, err = henderson(capfd, *tokens, "--prevalence", "0.01", "--out", "ill")
+    assert status == 0, err
+    found = pd.read_csv("ill.h2.tsv", sep="\t").set_index("trait")
+    # half of them are cases: K^2 (1 - K)^2 / (z^2 P (1 - P)), z the normal density at the threshold
+    K, P = 0.01, table["ill"].mean()
+    z = np.exp(-0.5 * 2.3263478740408408**2) / np.sqrt(2 * np.pi)
+    expected = found.loc["ill", "h2"] * (K * (1 - K)) ** 2 / (z**2 * P * (1 - P))
+    assert found.loc["ill", "h2_liability"] == pytest.approx(expected, rel=1e-6)
+    assert np.isnan(found.loc["height", "h2_liability"])
+    assert "for a prevalence of 0.01" in err
+    assert "--prevalence" in refused(capfd, *tokens, "--prevalence", "1.5", "--out", "no")

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from henderson.association.chosen import chosen_positions
+from henderson.association.sources import open_source
 from henderson.covariance.matrix import RelationshipMatrix
 from henderson.errors import DataError
-from henderson.genotype.blocks import Scale
+from henderson.genotype.blocks import Mask, Scale
+from henderson.genotype.chromosomes import autosomal
 from henderson.genotype.counts import VarianceKind
 from henderson.genotype.gram import Missing, Progress, gram
 from henderson.genotype.source import GenotypeSource
-from henderson.io.plink1 import open_plink1
 
 _LOG = logging.getLogger(__name__)
 
@@ -35,7 +37,7 @@ def grm(
     Parameters
     ----------
     genotypes : str, Path or GenotypeSource
-        A PLINK 1 fileset, or genotypes that were opened before.
+        The path of genotypes of any format (`open_genotypes`), or genotypes that were opened before.
     scale : {"standardized", "centered"}
         ``"standardized"``: the mean over variants of (x_i - 2p)(x_j - 2p) / variance (Yang et al. 2010,
         Nature Genetics 42:565-569, for all elements): GCTA's ``--make-grm``, PLINK 2's ``--make-grm-bin`` and
@@ -48,7 +50,8 @@ def grm(
         What a standardised variant is divided by: 2p(1 - p) (GCTA, PLINK), or its observed variance after
         imputation, n in the denominator (GEMMA).
     variants : array_like of bool, shape (m,), optional
-        The variants to use; by default all. Those with one genotype only are left out in any case.
+        The variants to use; by default those on autosomes and those that have no place. Those with one
+        genotype only are left out in any case.
     samples : array_like of int or bool, optional
         Positions of the people, or one truth value for each; by default everybody. Frequencies are theirs.
     progress : callable, optional
@@ -66,7 +69,7 @@ def grm(
 
     Notes
     -----
-    All variants are used, those on sex chromosomes and unplaced ones too, unless ``variants`` says otherwise.
+    Variants on sex chromosomes and in mitochondria are used only if ``variants`` asks for them.
     The number left out is logged.
 
     Examples
@@ -86,12 +89,14 @@ def grm(
     ):
         if given not in known:
             raise DataError(f"{name}={given!r} is not one of {', '.join(map(repr, known))}.")
-    source = open_plink1(genotypes) if isinstance(genotypes, str | Path) else genotypes
-    rows = None if samples is None else _positions("samples", samples, source.samples.n)
-    keep = None
-    if variants is not None:
+    source = open_source(genotypes)
+    rows = None if samples is None else chosen_positions("samples", samples, source.samples.n)
+    if variants is None:
+        keep = autosomal(source)
+        _tell_left_out(keep)
+    else:
         keep = np.zeros(source.variants.m, dtype=bool)
-        keep[_positions("variants", variants, source.variants.m)] = True
+        keep[chosen_positions("variants", variants, source.variants.m)] = True
     result = gram(source, rows, scale=scale, missing=missing, variance=variance, keep=keep, progress=progress)
     if result.n_monomorphic:
         _LOG.info(f"{result.n_monomorphic:,} variants with only one genotype were left out")
@@ -99,19 +104,13 @@ def grm(
     return RelationshipMatrix(result.matrix, people, result.n_variants)
 
 
-def _positions(name: str, given: ArrayLike, size: int) -> NDArray[np.intp]:
-    """Positions out of positions or truth values."""
-    chosen: NDArray[Any] = np.asarray(given)
-    if chosen.dtype == bool:
-        if chosen.shape != (size,):
-            raise DataError(f"{name} has shape {chosen.shape}, but the genotypes have {size} {name}.")
-        return np.flatnonzero(chosen)
-    if chosen.ndim != 1 or chosen.dtype.kind not in "iu":
+def _tell_left_out(keep: Mask) -> None:
+    """Count what is on other chromosomes than autosomes; refuse where that is everything."""
+    elsewhere = int(np.count_nonzero(~keep))
+    if elsewhere and elsewhere == keep.size:
         raise DataError(
-            f"{name} takes truth values or whole numbers, not {chosen.dtype} of shape {chosen.shape}."
+            f"all {elsewhere:,} variants are on sex chromosomes or in mitochondria, and relationships are "
+            "estimated from autosomes; ask for these variants (variants=...) if that is what you want."
         )
-    if chosen.size and not (chosen.min() >= 0 and chosen.max() < size):
-        raise DataError(
-            f"{name} reaches from {chosen.min()} to {chosen.max()}, but there are only 0 to {size - 1}."
-        )
-    return chosen.astype(np.intp)
+    if elsewhere:
+        _LOG.info(f"{elsewhere:,} variants on sex chromosomes or in mitochondria were left out")

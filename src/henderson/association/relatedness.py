@@ -6,28 +6,26 @@ import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol, Self
+from pathlib import Path
+from typing import Any, Protocol, Self, TypedDict
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from henderson.association.grm import grm
-from henderson.association.rules import ScanRules
+from henderson.association.rules import OK, ScanRules
+from henderson.association.sources import open_source
 from henderson.covariance import RelationshipMatrix
 from henderson.errors import DataError
+from henderson.formula import has_random_terms
 from henderson.genotype import GenotypeSource, Samples
-from henderson.genotype.blocks import Mask, Scale, variant_filter
+from henderson.genotype.blocks import Mask, Scale, count_variants
+from henderson.genotype.chromosomes import autosomal
 from henderson.genotype.counts import VarianceKind
-from henderson.genotype.gram import Missing
+from henderson.genotype.gram import Missing, products
 from henderson.genotype.source import Strings
 
 Index = NDArray[np.intp]
-
-
-def autosomal(source: GenotypeSource) -> Mask:
-    return np.ones(source.variants.m, dtype=bool)
-
-
 logger = logging.getLogger("henderson")
 
 
@@ -91,6 +89,70 @@ class Given:
         yield Part("", None, None)
 
 
+class _Conventions(TypedDict):
+    """What relationship matrices of one kind have in common."""
+
+    scale: Scale
+    missing: Missing
+    variance: VarianceKind
+
+
+def loco(
+    genotypes: str | Path | GenotypeSource,
+    *,
+    scale: Scale = "standardized",
+    missing: Missing = "mean",
+    variance: VarianceKind = "hwe",
+    variants: ArrayLike | None = None,
+) -> LeftOut:
+    """Relationship matrices that each leave a chromosome out, for `scan`.
+
+    Wanted where `scan`'s own (``relationship="loco"``) will not do: for other conventions, or where the
+    matrices are to be made of other genotypes than those tested, such as a thinned set.
+
+    Parameters
+    ----------
+    genotypes : str, Path or GenotypeSource
+        Whose people include those analysed. Chromosomes are named as among the variants tested.
+    scale, missing, variance
+        As for `grm`: GCTA's ``--mlma-loco`` has ``missing="pairwise"``, FaST-LMM ``variance="sample"``.
+    variants : array_like of bool, shape (m,), optional
+        The variants to use; by default those on autosomes, and unplaced ones.
+
+    Returns
+    -------
+    LeftOut
+        What ``hd.scan(..., relationship=)`` takes. Nothing is computed yet.
+
+    Raises
+    ------
+    DataError
+        If the genotypes cannot be read, or ``variants`` has another length.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import henderson as hd
+    >>> rng = np.random.default_rng(1)
+    >>> cohort = hd.ArraySource.of(rng.integers(0, 3, size=(200, 60)))
+    >>> cohort.variants.chromosome[100:] = "2"
+    >>> people = {"IID": cohort.samples.iid, "height": rng.normal(size=60)}
+    >>> K = hd.loco(cohort, variance="sample")
+    >>> hd.scan("height ~ 1", people, cohort, relationship=K).components["chromosome"].tolist()
+    ['1', '2']
+    """
+    source = open_source(genotypes)
+    keep: Mask | None = None
+    if variants is not None:
+        keep = np.asarray(variants)
+        if keep.dtype != bool or keep.shape != (source.variants.m,):
+            raise DataError(
+                f"variants must be one truth value for each of the {source.variants.m:,} variants, not "
+                f"{keep.dtype} of shape {keep.shape}"
+            )
+    return LeftOut(source, scale=scale, missing=missing, variance=variance, variants=keep)
+
+
 class Genomic:
     """A GRM of everybody in a source. Computed once, or once for each set of people.
 
@@ -117,7 +179,7 @@ class Genomic:
         centred: bool = False,
     ) -> None:
         self._source, self.members, self.centred = source, source.samples, centred
-        self._grm = partial(grm, source, scale=scale, missing=missing, variance=variance)
+        self._conventions: _Conventions = {"scale": scale, "missing": missing, "variance": variance}
         self._variants = autosomal(source) if variants is None else variants
         self._known: tuple[Index, RelationshipMatrix] | None = None
 
@@ -128,7 +190,8 @@ class Genomic:
             return cls(source)
 
         def tested(people: Index) -> Mask:
-            return variant_filter(source, people, min_maf=rules.min_maf, max_missing=rules.max_missing)
+            passed: Mask = rules.judge(count_variants(source, people)) == OK
+            return passed
 
         return cls(source, scale="centered", variants=tested, centred=True)
 
@@ -137,7 +200,7 @@ class Genomic:
         known = self._known
         if known is None or (callable(self._variants) and not np.array_equal(people, known[0])):
             logger.info(f"computing the relationship matrix of {self._source.samples.n:,} people")
-            G = self._grm(variants=self._used(people))
+            G = grm(self._source, variants=self._used(people), **self._conventions)
             logger.info(f"relationship matrix from {_number(G):,.0f} variants")
             self._known = known = (people, G)
         return known[1]
@@ -165,32 +228,23 @@ class LeftOut(Genomic):
         whole, used = self.matrix(people), self._used(people)
         names, first = np.unique(chromosome, return_index=True)
         for name in names[np.argsort(first)]:
-            on_it = self._source.variants.chromosome == name
-            if not (used & ~on_it).any():
-                raise DataError(
-                    f"all variants of the relationship matrix are on chromosome {name}, and leaving it out "
-                    "leaves nothing: use relationship='grm' (--no-loco)"
-                )
-            own = used & on_it
-            without = partial(self._without, whole, own) if own.any() else None
+            own = used & (self._source.variants.chromosome == name)
+            without = partial(self._without, whole, own, name) if own.any() else None
             yield Part(str(name), chromosome == name, without)
 
-    def _without(self, whole: RelationshipMatrix, own: Mask) -> RelationshipMatrix:
-        part = self._grm(variants=own)
-        m, m_own = whole.n_variants, part.n_variants
-        assert m is not None
-        assert m_own is not None
-        left = np.broadcast_to(np.asarray(m - m_own), part.matrix.shape)
-        m, m_own = (np.broadcast_to(np.asarray(count), left.shape) for count in (m, m_own))
+    def _without(self, whole: RelationshipMatrix, own: Mask, name: str) -> RelationshipMatrix:
+        part = products(self._source, keep=own, **self._conventions)
+        G, m, m_own = part.matrix, np.asarray(whole.n_variants), np.asarray(part.n_variants)
+        left = np.broadcast_to(m - m_own, G.shape)
         if left.min() < 1:
             raise DataError(
-                "two people share no called variant outside one chromosome, so that it cannot be left out: "
-                "use missing='mean'"
+                f"without chromosome {name} there is no variant left that varies, or at which two people "
+                "were both called, so that it cannot be left out: use relationship='grm' (--no-loco)"
             )
-        G = part.matrix
+        total = np.broadcast_to(m, G.shape)
         for row in range(len(G)):  # row by row, so that there is no third matrix
-            G[row] = (m[row] * whole.matrix[row] - m_own[row] * G[row]) / left[row]
-        return RelationshipMatrix(G, whole.samples, m - m_own if m.strides[0] else float(left[0, 0]))
+            G[row] = (total[row] * whole.matrix[row] - G[row]) / left[row]
+        return RelationshipMatrix(G, whole.samples, left if m.ndim else float(left[0, 0]))
 
 
 def _number(G: RelationshipMatrix) -> float:
@@ -201,3 +255,30 @@ def _number(G: RelationshipMatrix) -> float:
 def has_chromosomes(source: GenotypeSource) -> bool:
     """Whether one chromosome can be left out: at least two have variants that make up a GRM."""
     return np.unique(source.variants.chromosome[autosomal(source)]).size > 1
+
+
+def related_of(relationship: Any, formula: str, source: GenotypeSource, rules: ScanRules) -> Related | None:
+    """The relationship of the people from what the caller of a scan gave.
+
+    By default none where the formula names random effects, LOCO from two chromosomes up, or else the GRM.
+    """
+    if relationship is None:
+        if isinstance(formula, str) and has_random_terms(formula):
+            return None
+        return (LeftOut if has_chromosomes(source) else Genomic).by(source, rules)
+    if isinstance(relationship, str) and relationship == "loco":
+        return LeftOut.by(source, rules)
+    if isinstance(relationship, str) and relationship == "grm":
+        return Genomic.by(source, rules)
+    if isinstance(relationship, Genomic):
+        return relationship
+    if type(relationship).__module__.startswith("pandas") and hasattr(relationship, "columns"):
+        if list(relationship.index) != list(relationship.columns):
+            raise DataError("the columns of the relationship matrix are not named as its rows")
+        relationship = RelationshipMatrix.of(relationship.to_numpy(), list(relationship.index))
+    if isinstance(relationship, RelationshipMatrix):
+        return Given(relationship, centred=rules.gemma)
+    raise DataError(
+        "relationship must be a RelationshipMatrix (hd.grm, hd.read_grm), 'loco' or 'grm'; it is a "
+        f"{type(relationship).__name__}"
+    )

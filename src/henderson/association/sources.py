@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 from henderson.errors import DataError
 from henderson.genotype import GenotypeSource
 from henderson.genotype.chromosomes import Kind
 from henderson.genotype.ploidy import sex_aware
+from henderson.genotype.selection import with_samples
 from henderson.io.open_genotypes import open_genotypes as _open
+from henderson.io.sexes import with_sexes
+
+logger = logging.getLogger("henderson")
 
 
 def open_genotypes(
     path: str | Path,
     *,
     sample: str | Path | None = None,
+    sexes: str | Path | None = None,
     build: str | None = None,
     autosome_num: int | None = None,
 ) -> GenotypeSource:
@@ -28,6 +34,9 @@ def open_genotypes(
         ``pip install "henderson[plink2]"``, ``[bgen]``, ``[vcf]`` and ``[zarr]``.
     sample : str or Path, optional
         The .sample file of a BGEN file that does not name its people, or whose people's sex is wanted.
+    sexes : str or Path, optional
+        A table with FID, IID and SEX (1 or M, 2 or F): wanted for X and Y where the file itself does not say,
+        as VCF never does.
     build : {"hg18", "hg19", "hg38"} or a synonym, optional
         Version of the human genome: where the pseudo-autosomal regions of X are. By default all of X counts
         as outside of them.
@@ -61,7 +70,12 @@ def open_genotypes(
     ...     source.samples.iid.tolist(), source.read(slice(0, 1)).tolist()
     (['anna', 'ben'], [[2, 1]])
     """
-    return sex_aware(_open(path, sample=sample), build=build, autosome_num=autosome_num)
+    source = _open(path, sample=sample)
+    if sexes is not None:
+        known, notice = with_sexes(source.samples, sexes)
+        logger.info(notice)
+        source = with_samples(source, known)
+    return sex_aware(source, build=build, autosome_num=autosome_num)
 
 
 def open_source(genotypes: str | Path | GenotypeSource) -> GenotypeSource:

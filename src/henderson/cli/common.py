@@ -5,6 +5,7 @@ import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from importlib.util import find_spec
 from pathlib import Path
 
 from henderson.association.null_models import plain
@@ -28,14 +29,13 @@ def check_folder(prefix: str) -> None:
         raise DataError(f"--out: the folder {folder} cannot be written to.")
 
 
-def check_filters(maf: float | None, geno: float | None) -> None:
-    """Refuse filters that are no proportions."""
-    if maf is not None and not 0.0 <= maf <= 0.5:
+def check_plots(wanted: bool) -> None:
+    """Refuse, before the work starts, pictures that could not be drawn."""
+    if wanted and find_spec("matplotlib") is None:
         raise DataError(
-            f"--maf must lie between 0 and 0.5, as the rarer allele's frequency does; it is {maf:g}."
+            'The plots need matplotlib: install it with  pip install "henderson[plot]", or leave them out '
+            "(--no-plots)."
         )
-    if geno is not None and not 0.0 <= geno <= 1.0:
-        raise DataError(f"--geno must lie between 0 and 1, a proportion; it is {geno:g}.")
 
 
 @contextmanager

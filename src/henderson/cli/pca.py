@@ -1,20 +1,20 @@
 """`henderson pca`: where people stand in the directions in which their genotypes differ most."""
 
 from dataclasses import asdict
+from pathlib import Path
 
 from henderson.association.pca import PcaResult, pca
-from henderson.cli.common import Reporter, check_folder, limited_threads
+from henderson.cli.common import Reporter, check_folder, check_plots, limited_threads
 from henderson.cli.genotype_options import GenotypeOptions, open_selected, passing
 from henderson.cli.runlog import RunLog
-from henderson.io.whole_files import whole_files
 
 _SHOWN = 5
-_DPI = 150
 
 
 def run_pca(options: GenotypeOptions, *, n: int, out: str, threads: int | None, plots: bool) -> None:
     """Compute principal components and write them as PLINK 2 does."""
     check_folder(out)
+    check_plots(plots)
     said = {**asdict(options), "n": n, "out": out, "threads": threads, "plots": plots}
     with limited_threads(threads), RunLog(f"{out}.pca", options=said) as log:
         report = Reporter(log)
@@ -32,14 +32,9 @@ def run_pca(options: GenotypeOptions, *, n: int, out: str, threads: int | None, 
 
 def _draw(found: PcaResult, path: str) -> str:
     """Draw the first two components."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
+    from henderson.plots.style import own_figure, save_png
 
-    from henderson.plots.pca import pca_plot
-
-    figure = Figure(figsize=(5.0, 4.4), layout="constrained")
-    FigureCanvasAgg(figure)
-    pca_plot(found.scores, share=found.share, ax=figure.add_subplot())
-    with whole_files(path) as [file]:
-        figure.savefig(file, format="png", dpi=_DPI)
+    figure = own_figure((5.0, 4.4))
+    found.plot(ax=figure.add_subplot())
+    save_png(figure, Path(path))
     return path

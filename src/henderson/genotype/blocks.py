@@ -13,9 +13,9 @@ from henderson.genotype.counts import (
     Floats,
     VarianceKind,
     VariantCounts,
-    count_genotypes,
     is_missing,
 )
+from henderson.genotype.ploidy import count_by_ploidy
 from henderson.genotype.source import Genotypes, GenotypeSource, Index
 
 #: Whether variants are only centred, or also divided by a standard deviation.
@@ -94,6 +94,7 @@ def blocks(
         At most ``size`` variants and at least one.
     """
     m = source.variants.m
+    sex = source.samples.sex if samples is None else source.samples.sex[samples]
     if size is None:
         n = source.samples.n if samples is None else len(samples)
         size = block_size(n)
@@ -107,7 +108,8 @@ def blocks(
         calls = source.read(slice(first, last + 1), samples)
         if len(calls) > len(positions):
             calls = calls[positions - first]
-        yield VariantBlock(positions, calls, count_genotypes(calls))
+        counts = count_by_ploidy(calls, source.variants.kind[positions], sex)
+        yield VariantBlock(positions, calls, counts)
 
 
 def impute(block: VariantBlock) -> Floats:

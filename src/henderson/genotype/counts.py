@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import Literal
 
 import numpy as np
@@ -42,6 +42,11 @@ class VariantCounts:
         Whether there is more than one genotype among the called; a variant that does not vary says nothing.
     frequency : ndarray of float64, shape (m,)
         Frequency of the effect allele among the called; NaN where nobody is called.
+    diploid : ndarray of int64, shape (m, 3)
+        ``copies`` among the people known to have two of the chromosome, whom Hardy-Weinberg equilibrium is
+        about.
+    n_alleles : ndarray of int64, shape (m,)
+        Alleles among the called: two of each person, but one where the chromosome is there once.
     n_people : int
         Number of people, with or without a call.
     """
@@ -52,6 +57,8 @@ class VariantCounts:
     squares: Floats
     varies: NDArray[np.bool_]
     frequency: Floats
+    diploid: NDArray[np.int64]
+    n_alleles: NDArray[np.int64]
     n_people: int
 
     @property
@@ -69,6 +76,50 @@ class VariantCounts:
             return self.mean * (1 - self.mean / 2)
         return self.squares / self.n_people
 
+    @property
+    def minor_alleles(self) -> Floats:
+        """Copies of the rarer allele among the called, shape (m,); NaN where nobody is called."""
+        rarer: Floats = np.minimum(self.frequency, 1 - self.frequency) * self.n_alleles
+        return rarer
+
+    @property
+    def info(self) -> Floats:
+        """How much of their variance imputed dosages have, shape (m,); NaN where there is one allele.
+
+        MaCH's r-squared (Li et al. 2010, Genetic Epidemiology 34:816-834): the observed variance of the
+        dosages by 2p(1 - p), the one of genotypes that are known; whoever has one copy of the chromosome,
+        counted as 0 or 2, has twice that.
+        """
+        expected = self.frequency * (1 - self.frequency) * (6 * self.n_called - 2 * self.n_alleles)
+        unknown = np.full(expected.shape, np.nan)
+        found: Floats = np.divide(self.squares, expected, out=unknown, where=expected > 0)
+        return found
+
+    def with_single(self, single: VariantCounts, diploid: NDArray[np.int64]) -> VariantCounts:
+        """The same, where some of the people have one copy of the chromosome, counted as 0 or 2.
+
+        Parameters
+        ----------
+        single : VariantCounts
+            The counts of those people, for the same variants.
+        diploid : ndarray of int64, shape (m, 3)
+            ``copies`` among the people of whom it is known that they have two.
+        """
+        n_alleles = self.n_alleles - single.n_called
+        total = np.where(self.n_called > 0, self.mean, 0.0) * self.n_called
+        once = np.where(single.n_called > 0, single.mean, 0.0) * single.n_called / 2
+        unknown = np.full(total.shape, np.nan)
+        frequency = np.divide(total - once, n_alleles, out=unknown, where=n_alleles > 0)
+        return replace(self, frequency=frequency, diploid=diploid, n_alleles=n_alleles)
+
+    def with_rows(self, rows: NDArray[np.intp], other: VariantCounts) -> VariantCounts:
+        """The same, with the counts of some variants replaced."""
+        names = [each.name for each in fields(self) if each.name != "n_people"]
+        changed = {name: getattr(self, name).copy() for name in names}
+        for name, values in changed.items():
+            values[rows] = getattr(other, name)
+        return replace(self, **changed)
+
     def take(self, rows: NDArray[np.intp] | NDArray[np.bool_]) -> VariantCounts:
         """The counts of those variants only."""
         return VariantCounts(
@@ -78,6 +129,8 @@ class VariantCounts:
             self.squares[rows],
             self.varies[rows],
             self.frequency[rows],
+            self.diploid[rows],
+            self.n_alleles[rows],
             self.n_people,
         )
 
@@ -93,6 +146,8 @@ class VariantCounts:
             np.concatenate([part.squares for part in parts]),
             np.concatenate([part.varies for part in parts]),
             np.concatenate([part.frequency for part in parts]),
+            np.concatenate([part.diploid for part in parts]),
+            np.concatenate([part.n_alleles for part in parts]),
             n_people,
         )
 
@@ -130,7 +185,8 @@ def count_dosages(dosages: NDArray[np.float32]) -> VariantCounts:
     highest = np.where(called, dosages, -np.inf).max(axis=1)
     lowest = np.where(called, dosages, np.inf).min(axis=1)
     squares = np.einsum("mn,mn->m", deviations, deviations)
-    return VariantCounts(copies, n_called, mean, squares, highest > lowest, mean / 2, n)
+    varies = highest > lowest
+    return VariantCounts(copies, n_called, mean, squares, varies, mean / 2, copies, 2 * n_called, n)
 
 
 def count_calls(calls: Calls) -> VariantCounts:
@@ -169,4 +225,4 @@ def from_copies(copies: NDArray[np.int64], n_people: int) -> VariantCounts:
     deviations = np.arange(3) - np.where(n_called > 0, mean, 0.0)[:, None]
     squares: Floats = (copies * deviations**2).sum(axis=1)
     varies = (copies > 0).sum(axis=1) > 1
-    return VariantCounts(copies, n_called, mean, squares, varies, mean / 2, n_people)
+    return VariantCounts(copies, n_called, mean, squares, varies, mean / 2, copies, 2 * n_called, n_people)

@@ -78,6 +78,43 @@ def gram(
     DataError
         If no variant with more than one genotype is left, or a pair of people shares no called variant.
     """
+    found = products(
+        source,
+        samples,
+        scale=scale,
+        missing=missing,
+        variance=variance,
+        keep=keep,
+        progress=progress,
+    )
+    if not np.max(found.n_variants):
+        raise DataError(
+            f"none of the {found.n_monomorphic} variants asked for has more than one genotype among these "
+            f"{len(found.matrix)} people; a relationship matrix needs some that vary."
+        )
+    shared = found.n_variants
+    if np.min(shared) < 1:
+        first, second = np.unravel_index(np.argmin(shared), found.matrix.shape)
+        raise DataError(
+            f"{_name(source, samples, first)} and {_name(source, samples, second)} have no variant at which "
+            'both were called; leave one out, or use missing="mean".'
+        )
+    matrix = found.matrix
+    matrix /= shared
+    return found
+
+
+def products(
+    source: GenotypeSource,
+    samples: Index | None = None,
+    *,
+    scale: Scale,
+    missing: Missing,
+    variance: VarianceKind,
+    keep: Mask | None = None,
+    progress: Progress | None = None,
+) -> Gram:
+    """As `gram`, but sums over the variants in place of means: they add up over chromosomes."""
     n = source.samples.n if samples is None else len(samples)
     total = np.zeros((n, n), order="F")
     # BLAS fills Fortran's order; the transpose of a symmetric matrix in it is the same matrix in C's.
@@ -99,25 +136,12 @@ def gram(
             uncalled = _uncalled(varying)
             n_missing += uncalled.sum(axis=0)
             both_missing = _add_products(both_missing, uncalled)
-    if not used:
-        raise DataError(
-            f"none of the {n_monomorphic} variants asked for has more than one genotype among these {n} "
-            "people; a relationship matrix needs some that vary."
-        )
+    matrix = mirror_lower(total).T
     if both_missing is None:
-        total /= used
-        return Gram(mirror_lower(total).T, float(used), n_monomorphic)
+        return Gram(matrix, float(used), n_monomorphic)
     shared = mirror_lower(both_missing).T
     shared += used - n_missing
     shared -= n_missing[:, None]
-    if shared.min() < 1:
-        first, second = np.unravel_index(shared.argmin(), shared.shape)
-        raise DataError(
-            f"{_name(source, samples, first)} and {_name(source, samples, second)} have no variant at which "
-            'both were called; leave one out, or use missing="mean".'
-        )
-    matrix = mirror_lower(total).T
-    matrix /= shared
     return Gram(matrix, shared, n_monomorphic)
 
 

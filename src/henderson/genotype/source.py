@@ -60,6 +60,9 @@ class Variants:
     effect_allele, other_allele : ndarray of str
         The allele whose copies are counted, and the other one. (Of Python strings, dtype object, where some
         are so long that an array with as much room for each would be huge.)
+    kind : ndarray of int8
+        What kind of chromosome each is on (`henderson.genotype.chromosomes.Kind`), which says who has only
+        one copy of it; left out, nothing is said, and everybody counts as having two.
     """
 
     chromosome: Strings
@@ -67,6 +70,11 @@ class Variants:
     identifier: Strings
     effect_allele: Strings
     other_allele: Strings
+    kind: NDArray[np.int8] = field(default_factory=lambda: np.empty(0, dtype=np.int8))
+
+    def __post_init__(self) -> None:
+        if not self.kind.size:
+            object.__setattr__(self, "kind", np.zeros(self.position.shape[0], dtype=np.int8))
 
     @property
     def m(self) -> int:
@@ -81,6 +89,7 @@ class Variants:
             self.identifier[rows],
             self.effect_allele[rows],
             self.other_allele[rows],
+            self.kind[rows],
         )
 
 
@@ -145,7 +154,7 @@ class ArraySource:
         >>> source.samples.n, source.variants.m
         (3, 2)
         """
-        given = np.asarray(calls)
+        given = np.ascontiguousarray(calls)
         array: Genotypes = given.astype(np.float32) if given.dtype.kind == "f" else given.astype(np.int8)
         m, n = array.shape
         people = np.arange(1, n + 1).astype(np.str_)

@@ -109,7 +109,7 @@ def ssf_rows(table: "pa.Table", chromosomes: Mapping[str, str] = HUMAN_CHROMOSOM
             continue
         text = pc.cast(column, pa.string())
         if name.startswith("p_") and f"neg_log_10_{name}" in names:
-            text = _without_underflow(text, column, _flat(table[f"neg_log_10_{name}"]))
+            text = without_underflow(text, column, _flat(table[f"neg_log_10_{name}"]))
         fields.append(text)
     options = {"null_handling": "replace", "null_replacement": _MISSING}
     fields[-1] = pc.binary_join_element_wise(fields[-1], "", "\n", **options)
@@ -182,7 +182,7 @@ def _tidied(column: "pa.Array", name: str, chromosomes: Mapping[str, str]) -> "p
     return pc.take(values, encoded.indices)
 
 
-def _without_underflow(text: "pa.Array", p: "pa.Array", logs: "pa.Array") -> "pa.Array":
+def without_underflow(text: "pa.Array", p: "pa.Array", logs: "pa.Array") -> "pa.Array":
     """Replace the text of p-values that a double cannot hold by one made from -log10 p."""
     import numpy as np
     import pyarrow as pa

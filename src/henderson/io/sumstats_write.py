@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from henderson.errors import DataError
 from henderson.io.scan_files import write_gwas_ssf
-from henderson.io.scan_ssf import _without_underflow
+from henderson.io.scan_ssf import without_underflow
 from henderson.io.sumstats_formats import COLUMNS
 from henderson.io.whole_files import whole_files
 
@@ -249,7 +249,7 @@ def _cells(values: Any) -> pa.Array:
 
     if isinstance(values, tuple):
         p, logs = (pa.array(part, from_pandas=True) for part in values)
-        return _without_underflow(pc.cast(p, pa.string()), p, logs)
+        return without_underflow(pc.cast(p, pa.string()), p, logs)
     if values.dtype.kind == "f":
         values = np.where(np.isfinite(values), values, np.nan)
     return pc.cast(pa.array(values, from_pandas=True), pa.string())

@@ -7,23 +7,20 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from henderson.errors import DataError
-from henderson.io.whole_files import whole_files
 from henderson.linalg.inflation import lambda_gc
 from henderson.plots.genome_axis import GenomeAxis, genome_axis, thinned
 from henderson.plots.labels import inches, leading_variants, text_width, write_label
-from henderson.plots.style import GREY, VERMILLION, axes_or_new, no_matplotlib, say
+from henderson.plots.style import GREY, VERMILLION, axes_or_new, own_figure, save_png, say
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 _DARK, _LIGHT = "#1f4e79", "#5b9bd5"  # two blues: told apart by lightness, whatever the eyes
 _ALWAYS = 2.5  # -log10 p from which every variant is drawn
 _THRESHOLD = 5e-8
 _FEW = 1000  # variants: with fewer, a genome-wide threshold would only make empty space
 _MANY = 500_000  # variants: with more, Bonferroni's line falls onto the genome-wide one
-_DPI = 200
 
 
 def manhattan(
@@ -219,28 +216,15 @@ def save_plots(table: "pd.DataFrame", prefix: str | Path, *, title: str | None =
         If matplotlib is not installed, or a file cannot be written.
     """
     logs = table["neg_log_10_p_value"].to_numpy(dtype=np.float64, na_value=np.nan)
-    wide, square = _figure((10, 4)), _figure((4.5, 4.5))
+    wide, square = own_figure((10, 4)), own_figure((4.5, 4.5))
     rsid = table["rsid"].to_numpy(dtype=object) if "rsid" in table else None
     where = table["chromosome"].to_numpy(dtype=object), table["base_pair_location"].to_numpy()
     manhattan(*where, logs, rsid=rsid, ax=wide.add_subplot(), title=title)
     qq(logs, ax=square.add_subplot(), title=title)
     paths = Path(f"{prefix}.manhattan.png"), Path(f"{prefix}.qq.png")
     for figure, path in zip((wide, square), paths, strict=True):
-        with whole_files(path) as [file]:
-            figure.savefig(file, format="png", dpi=_DPI)
+        save_png(figure, path)
     return paths
-
-
-def _figure(size: tuple[float, float]) -> "Figure":
-    """A figure that belongs to no backend of the user's."""
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise no_matplotlib() from None
-    figure = Figure(figsize=size, layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure
 
 
 def _counted(m: int) -> str:

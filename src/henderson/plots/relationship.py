@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from henderson.errors import DataError
-from henderson.plots.style import BLUE, GREY, SMALL, VERMILLION, axes_or_new, note, say, titled
+from henderson.plots.style import (
+    BLUE,
+    GREY,
+    SMALL,
+    VERMILLION,
+    axes_or_new,
+    note,
+    own_figure,
+    save_png,
+    say,
+    titled,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -252,3 +264,33 @@ def _colours() -> Colormap:
 
     steps = [(0.0, BLUE), (0.5, "white"), (0.8, VERMILLION), (1.0, "#5a2700")]
     return LinearSegmentedColormap.from_list("relationship", steps)
+
+
+def save_plots(matrix: ArrayLike, prefix: str | Path) -> tuple[Path, Path]:
+    """Draw both pictures of a relationship matrix into ``PREFIX.map.png`` and ``PREFIX.histogram.png``.
+
+    Parameters
+    ----------
+    matrix : array-like, shape (n, n)
+        Relationships; symmetric.
+    prefix : str or Path
+        How the names of the files begin.
+
+    Returns
+    -------
+    (Path, Path)
+        The files.
+
+    Raises
+    ------
+    DataError
+        If matplotlib is not installed, or a file cannot be written.
+    """
+    paths = Path(f"{prefix}.map.png"), Path(f"{prefix}.histogram.png")
+    for draw, size, path in zip(
+        (relationship_map, relationship_histogram), ((6.0, 5.0), (6.0, 4.0)), paths, strict=True
+    ):
+        figure = own_figure(size)
+        draw(matrix, ax=figure.add_subplot())
+        save_png(figure, path)
+    return paths

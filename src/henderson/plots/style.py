@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from henderson.errors import DataError
+from henderson.io.whole_files import whole_files
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 Array = NDArray[np.float64]
 
@@ -25,6 +28,7 @@ MANY = 5000
 SMALL = 8.5
 """Size of notes and numbers, in points of type."""
 _NOTE = "note"
+_DPI = 200
 
 
 def axes_or_new(ax: Axes | None, size: tuple[float, float]) -> Axes:
@@ -212,3 +216,21 @@ def shown_number(value: float) -> str:
     ('−0.1235', '251.4')
     """
     return f"{value:.4g}".replace("-", "−")
+
+
+def own_figure(size: tuple[float, float]) -> Figure:
+    """A figure of so many inches that belongs to no backend of the user's."""
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise no_matplotlib() from None
+    figure = Figure(figsize=size, layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def save_png(figure: Figure, path: Path) -> None:
+    """Write a picture, which appears under its name once complete."""
+    with whole_files(path) as [file]:
+        figure.savefig(file, format="png", dpi=_DPI)

@@ -1,0 +1,55 @@
+"""Sexes from a file of their own."""
+
+import numpy as np
+import pytest
+
+import henderson as hd
+from henderson.genotype.source import Samples
+from henderson.io.sexes import with_sexes
+from plink_files import write_plink
+
+PEOPLE = Samples(np.array(["f"] * 4), np.array(["a", "b", "c", "d"]), np.array([0, 0, 2, 1], dtype=np.int8))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("FID IID SEX\nf b 2\nf a 1\nf c 0\n", [1, 2, 0, 1]),
+        ("IID age sex\nb 30 F\na 20 m\n", [1, 2, 2, 1]),
+        ("f a 1\nf b 2\n", [1, 2, 2, 1]),
+        ("#FID IID SEX\nf a NA\nf d 2\n", [0, 0, 2, 2]),
+    ],
+)
+def test_sexes(tmp_path, text, expected):
+    path = tmp_path / "sexes.txt"
+    path.write_text(text)
+    found, notice = with_sexes(PEOPLE, path)
+    assert found.sex.tolist() == expected
+    assert found.iid is PEOPLE.iid
+    assert f"{expected.count(1)} men, {expected.count(2)} women" in notice
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("FID IID SEX\nf a 3\n", "the sex of f a is '3'"),
+        ("FID IID age height\nf a 1 2\n", "age, height; call the one with the sexes SEX"),
+        ("FID IID SEX\nx y 1\n", "Nobody"),
+    ],
+)
+def test_mistakes(tmp_path, text, message):
+    path = tmp_path / "sexes.txt"
+    path.write_text(text)
+    with pytest.raises(hd.DataError, match=message):
+        with_sexes(PEOPLE, path)
+
+
+def test_opened_with_sexes(tmp_path):
+    """On X a man is 0 or 2: his heterozygous call goes once it is known that he is a man."""
+    write_plink(
+        tmp_path / "x", [[1, 1, 2, 0]], samples=[("f", i) for i in "abcd"], variants=[("X", "v", 5, "A", "G")]
+    )
+    (tmp_path / "sexes.txt").write_text("FID IID SEX\nf a 1\nf b 2\nf c 1\nf d 1\n")
+    without, known = (hd.open_genotypes(tmp_path / "x", sexes=s) for s in (None, tmp_path / "sexes.txt"))
+    assert without.read(slice(0, 1)).tolist() == [[1, 1, 2, 0]]
+    assert known.read(slice(0, 1)).tolist() == [[-1, 1, 2, 0]]
