@@ -43,7 +43,12 @@ def ids(path):
 
 
 def same(found, expected, rtol=1e-10):
-    pd.testing.assert_frame_equal(found, expected, check_dtype=False, rtol=rtol, atol=1e-12)
+    """The same tables; near p = 1 a likelihood ratio of 1e-5 has lost half of its digits."""
+    lrt = [name for name in found if "p_lrt" in name]
+    pd.testing.assert_frame_equal(
+        found.drop(columns=lrt), expected.drop(columns=lrt), check_dtype=False, rtol=rtol, atol=1e-12
+    )
+    pd.testing.assert_frame_equal(found[lrt], expected[lrt], check_dtype=False, rtol=rtol, atol=1e-8)
 
 
 def test_every_trait_gets_its_files_and_the_numbers_of_hd_scan(gwas, cohort):
@@ -51,7 +56,7 @@ def test_every_trait_gets_its_files_and_the_numbers_of_hd_scan(gwas, cohort):
 
     endings = ("parquet", "tsv.gz", "tsv.gz-meta.yaml")
     expected = [f"out.{trait}.{ending}" for trait in ("bmi", "height", "weight") for ending in endings]
-    assert names(cohort, "out") == sorted([*expected, "out.log"])
+    assert names(cohort, "out") == sorted([*expected, "out.log", "out.traits.tsv"])
     for trait in ("height", "weight", "bmi"):
         same(table(trait), hd.scan(f"{trait} ~ 1", people(), "small", relationship="grm").table)
     found = table()
@@ -89,7 +94,7 @@ def test_the_log_tells_the_run(gwas):
     assert "running since" in lines[0]
     assert lines[-1].startswith("finished in ")
     assert "option maf: 0.07" in lines
-    assert "option test: exact" in lines
+    assert any(line.endswith(" test: exact") for line in lines)
     assert f"NumPy {np.__version__}" in text
     order = [
         "small: 120 people, 300 variants",

@@ -96,9 +96,9 @@ def test_a_damaged_fileset(says, ending, change, words):
         ("nothing", ["no PLINK fileset nothing.bed, .bim and .fam"]),
         ("smal", ["no PLINK fileset smal.bed", "did you mean small.bed?"]),
         ("elsewhere/small", ["no PLINK fileset elsewhere/small.bed", "no folder elsewhere"]),
-        ("cohort.pgen", [".pgen", "plink2 --pfile cohort --make-bed --out cohort"]),
-        ("cohort.vcf", [".vcf", "plink2 --vcf cohort.vcf --make-bed --out cohort"]),
-        ("cohort.vcf.gz", [".vcf.gz", "plink2 --vcf cohort.vcf.gz --make-bed --out cohort"]),
+        ("cohort.pgen", ["cohort.pgen is no PLINK 1 fileset", "--pfile cohort"]),
+        ("cohort.vcf", ["cohort.vcf is no PLINK 1 fileset", "--vcf cohort.vcf"]),
+        ("cohort.vcf.gz", ["cohort.vcf.gz is no PLINK 1 fileset", "--vcf cohort.vcf.gz"]),
     ],
 )
 def test_no_fileset(says, given, words):
@@ -186,9 +186,8 @@ def test_options(says, options, words):
 
 
 def test_what_is_needed(says):
-    says(
-        ["gwas", "--pheno", "pheno.txt", "--out", "out"], "gwas needs --bfile.", "See: henderson gwas --help"
-    )
+    says(["gwas", "--bfile", "small", "--out", "out"], "gwas needs --pheno.", "See: henderson gwas --help")
+    says(["gwas", "--pheno", "pheno.txt", "--out", "out"], "Give the genotypes as one of --bfile, ")
     says(["gwas", "--bfile", "small", "--pheno", "--out", "out"], "--pheno", "See: henderson gwas --help")
 
 
@@ -270,8 +269,8 @@ def test_fewer_variants_than_are_shown(cohort, capfd):
 
     assert status == 0
     assert 0 < len(tested) < 5
-    rows = err.split("effect/other")[1].splitlines()[1:]
-    assert [row.split()[0] for row in rows[:-1]] == tested.sort_values("p_value")["rsid"].tolist()
+    rows = err.split("effect/other")[1].split("\nheight: ")[0].splitlines()[1:]
+    assert [row.split()[0] for row in rows] == tested.sort_values("p_value")["rsid"].tolist()
     assert "nan" not in err
 
 
@@ -322,7 +321,7 @@ def test_results_that_cannot_be_written(cohort, capfd):
 
 
 def test_without_matplotlib_it_says_so_before_the_work(says, monkeypatch):
-    monkeypatch.setattr("henderson.cli.gwas.find_spec", lambda name: None)
+    monkeypatch.setattr("henderson.cli.common.find_spec", lambda name: None)
     says(BASIC, "plots need matplotlib", "--no-plots")
 
 

@@ -17,15 +17,15 @@ GWAS = ("gwas", "--bfile", "small", "--pheno", "pheno.txt", "--pheno-name", "hei
 #: Small blocks of variants, with a pause after each: some ten seconds in all. The tenth is announced.
 SLOW = """
 import time
-import henderson.association.scan as scan
-read = scan.blocks
-def blocks(source, people, *size):
-    for k, block in enumerate(read(source, people, 10)):
+import henderson.association.passes as passes
+read = passes.blocks
+def blocks(source, people, *size, **keep):
+    for k, block in enumerate(read(source, people, 10, **keep)):
         if k == 10:
             print("scanning", flush=True)
         yield block
         time.sleep(0.3 if k >= 10 else 0)
-scan.blocks = blocks
+passes.blocks = blocks
 """
 
 
@@ -45,11 +45,13 @@ def rerun(capfd):
     assert len(pd.read_parquet("out.height.parquet")) == 300
 
 
-COMPLETE = ["out.height.parquet", "out.height.tsv.gz", "out.height.tsv.gz-meta.yaml", "out.log"]
+COMPLETE = [
+    "out.height.parquet", "out.height.tsv.gz", "out.height.tsv.gz-meta.yaml", "out.log", "out.traits.tsv"
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(("sent", "status"), [("SIGINT", 130), ("SIGTERM", 143)])
-def test_an_interrupted_scan_leaves_its_log_only(running, cohort, capfd, sent, status):
+def test_a_scan_interrupted_before_its_first_part_leaves_its_log_only(running, cohort, capfd, sent, status):
     running.send_signal(getattr(signal, sent))
     out, err = running.communicate(timeout=30)
 
@@ -66,9 +68,8 @@ def test_a_killed_scan_leaves_nothing_that_looks_complete(running, cohort, capfd
     running.kill()
     running.communicate(timeout=30)
 
-    left = [name for name in names(cohort, "out") if name != "out.log"]
-    assert len(left) == 2
-    assert all(name.endswith(f".{running.pid}.partial") for name in left)
+    assert names(cohort, "out") == ["out.log", "out.parts"]
+    assert [path.suffix for path in sorted((cohort / "out.parts").iterdir())] == [f".{running.pid}", ".json"]
     log = log_lines("out")
     assert f"running since {time.strftime('%Y')}" in log[0]
     assert not log[-1].startswith(("finished", "failed", "interrupted"))

@@ -65,6 +65,27 @@ def test_pca(cohort, capfd):
     assert log_lines("out.pca")[-1].startswith("finished in ")
 
 
+def test_pca_is_of_autosomes_unless_chromosomes_are_named(cohort, capfd):
+    sites = pd.read_csv("small.bim", sep="\t", header=None)
+    sites.loc[:99, 0] = 23
+    sites.to_csv("small.bim", sep="\t", header=False, index=False)
+    options = {"n": 2, "out": "out", "threads": 1, "plots": False}
+    run_pca(GenotypeOptions(bfile="small"), **options)
+    assert "100 variants on sex chromosomes or in mitochondria are not used" in capfd.readouterr().err
+    source = open_plink1("small")
+    expected = pca(source, 2, variants=np.arange(100, 300))
+    assert np.allclose(np.loadtxt("out.eigenval"), expected.eigenvalues, rtol=1e-9)
+    run_pca(GenotypeOptions(bfile="small", chr="X"), **options)
+    expected = pca(hd.open_genotypes("small"), 2, variants=np.arange(100))
+    assert np.allclose(np.loadtxt("out.eigenval"), expected.eigenvalues, rtol=1e-9)
+
+
+def test_pca_of_no_components(cohort):
+    with pytest.raises(DataError, match="--n is the number of components, at least 1; it is 0"):
+        run_pca(GenotypeOptions(bfile="small"), n=0, out="out", threads=1, plots=False)
+    assert names(cohort, "out") == []
+
+
 def test_pca_without_a_plot(cohort):
     run_pca(GenotypeOptions(bfile="small"), n=1, out="out", threads=1, plots=True)
     assert names(cohort, "out") == ["out.eigenval", "out.eigenvec", "out.pca.log"]

@@ -9,9 +9,11 @@ from typing import Annotated, Any, Literal
 from cyclopts import App, CycloptsError, MissingArgumentError, Parameter
 
 from henderson import __version__
+from henderson.cli.genotype_flags import NONE_GIVEN, GenotypeOptions
 from henderson.errors import HendersonError
 
 Names = Annotated[list[str] | None, Parameter(consume_multiple=True, negative="")]
+Genotypes = Annotated[GenotypeOptions, Parameter(name="*")]
 
 app = App(
     name="henderson",
@@ -80,63 +82,104 @@ def fit(
 )
 def gwas(
     *,
-    bfile: str,
     pheno: str,
     out: str,
     pheno_name: Names = None,
     covar: str | None = None,
     covar_name: Names = None,
+    cat_covar: Names = None,
+    apply_rint: Annotated[bool, Parameter(negative="")] = False,
     formula: Annotated[str | None, Parameter(show_env_var=False)] = None,
     grm: str | None = None,
+    grm_bfile: str | None = None,
     loco: bool | None = None,
     loco_components: Literal["chromosome", "genome"] = "chromosome",
-    test: Literal["exact", "null"] = "exact",
-    maf: float | None = None,
-    geno: float | None = None,
+    test: Literal["exact", "null"] | None = None,
+    interaction: Names = None,
+    interaction_kernel: bool = True,
+    condition: Names = None,
     gemma: Annotated[bool, Parameter(negative="")] = False,
+    clump: Annotated[bool, Parameter(negative="")] = False,
+    clump_p1: float = 1e-4,
+    clump_p2: float = 1e-2,
+    clump_r2: float = 0.5,
+    clump_kb: float = 250.0,
+    one_table: Annotated[bool, Parameter(negative="")] = False,
+    pfilter: float | None = None,
     plots: bool = True,
+    resume: bool | None = None,
     threads: int | None = None,
+    genotypes: Genotypes = NONE_GIVEN,
 ) -> int:
     """Test every variant of a genome in a linear mixed model, exactly.
 
+    While a scan runs, what is finished is kept in the folder OUT.parts, so that it can go on after it was
+    stopped, killed, or ran out of room on the disk: run the same command with --resume.
+
     Parameters
     ----------
-    bfile
-        PLINK 1 fileset: the prefix of its .bed, .bim and .fam files. The effect allele is A1, column 5 of the
-        .bim file.
     pheno
         Phenotypes: columns FID and IID (or IID alone), then one column for each trait.
     out
-        How the names of all files written begin: OUT.log, and for each trait OUT.TRAIT.parquet,
-        OUT.TRAIT.tsv.gz (GWAS-SSF), OUT.TRAIT.manhattan.png and OUT.TRAIT.qq.png.
+        How the names of all files written begin: OUT.log, OUT.traits.tsv (a line for each trait), and for
+        each trait OUT.TRAIT.parquet, OUT.TRAIT.tsv.gz (GWAS-SSF), OUT.TRAIT.manhattan.png and
+        OUT.TRAIT.qq.png.
     pheno_name
         Traits to analyse; by default every column.
     covar
         Covariates: columns FID and IID (or IID alone), then one column for each; text becomes categories.
     covar_name
         Covariates to use; by default every column.
+    cat_covar
+        Covariates whose numbers are categories.
+    apply_rint
+        Replace each trait by normal scores of its ranks.
     formula
         The model instead, for example "height ~ age + (1 | family)": with a random effect and no --grm, there
         is no relationship matrix.
     grm
         Relationship matrix: GCTA's .grm.bin (or its prefix), GEMMA's .cXX.txt or .npz. By default it is
-        computed from the genotypes of everybody in the fileset.
+        computed from the genotypes of everybody who was genotyped.
+    grm_bfile
+        Genotypes of any format (a prefix or a file) that the relationship matrix is computed from, in the
+        place of those tested.
     loco
         Test each variant with a relationship matrix that leaves its chromosome out; by default from two
         chromosomes up, unless --grm or --gemma is given.
     loco_components
         With --test null: variance components estimated with each of these matrices, or once for the genome.
     test
-        exact: each variant has variance components of its own. null: those of the model without a variant.
-    maf
-        Leave out variants whose rarer allele is rarer than this among the people analysed; by default only
-        those with one genotype.
-    geno
-        Leave out variants missing in a larger proportion of the people analysed than this; by default none.
+        exact: each variant has variance components of its own. null: those of the model without a variant, as
+        always with --interaction.
+    interaction
+        Covariates that the effect of a variant may depend on; each must be among those used.
+    interaction_kernel
+        Give each of them a relationship matrix of its own, since effects in the rest of the genome may depend
+        on it too; without, tests of interactions are inflated.
+    condition
+        Variants that are covariates: their names, or chrom:pos:effect:other where a name is not unique.
     gemma
         GEMMA's conventions: its filters (0.01, 0.05), its centred matrix, lambda in [1e-5, 1e5].
+    clump
+        Also gather each trait's associated variants as henderson clump does: OUT.TRAIT.clumps.tsv.
+    clump_p1
+        With --clump: largest p-value of a variant that starts a clump.
+    clump_p2
+        With --clump: largest p-value of the variants listed in a clump.
+    clump_r2
+        With --clump: least squared correlation with the variant that starts it.
+    clump_kb
+        With --clump: largest distance from it, in thousands of base pairs.
+    one_table
+        Write one OUT.parquet with a column for the trait, and no text and pictures of each: for many traits.
+    pfilter
+        Keep only variants with a p-value up to this in the tables. Counts and lambda_GC in OUT.traits.tsv are
+        over all variants.
     plots
         Draw the Manhattan and the QQ plot.
+    resume
+        Go on with the unfinished scan in OUT.parts, if there is one; --no-resume forgets it. By default
+        an unfinished scan is neither continued nor replaced.
     threads
         Processors to use; by default all.
     """
@@ -144,21 +187,33 @@ def gwas(
 
     return run_gwas(
         GwasOptions(
-            bfile=bfile,
+            genotypes=genotypes,
             pheno=pheno,
             out=out,
             pheno_name=pheno_name,
             covar=covar,
             covar_name=covar_name,
+            cat_covar=cat_covar,
+            apply_rint=apply_rint,
             formula=formula,
             grm=grm,
+            grm_bfile=grm_bfile,
             loco=loco,
             loco_components=loco_components,
             test=test,
-            maf=maf,
-            geno=geno,
+            interaction=interaction,
+            interaction_kernel=interaction_kernel,
+            condition=condition,
             gemma=gemma,
+            clump=clump,
+            clump_p1=clump_p1,
+            clump_p2=clump_p2,
+            clump_r2=clump_r2,
+            clump_kb=clump_kb,
+            one_table=one_table,
+            pfilter=pfilter,
             plots=plots,
+            resume=resume,
             threads=threads,
         )
     )
@@ -167,22 +222,21 @@ def gwas(
 @app.command(help_epilogue="Example: henderson grm --bfile cohort --out cohort")
 def grm(
     *,
-    bfile: str,
     out: str,
     scale: Literal["standardized", "centered"] = "standardized",
     missing: Literal["mean", "pairwise"] = "mean",
     variance: Literal["hwe", "sample"] = "hwe",
-    maf: float = 0.0,
-    geno: float = 1.0,
     format: Literal["gcta", "gemma", "npz"] = "npz",
+    plots: Annotated[bool, Parameter(negative="")] = False,
     threads: int | None = None,
+    genotypes: Genotypes = NONE_GIVEN,
 ) -> None:
     """Estimate from genotypes how closely people are related.
 
+    Variants on sex chromosomes and in mitochondria are used only if --chr names them.
+
     Parameters
     ----------
-    bfile
-        PLINK 1 fileset: the prefix of its .bed, .bim and .fam files.
     out
         How the names of the files written begin: OUT.grm.log and the matrix.
     scale
@@ -192,26 +246,23 @@ def grm(
         were called (GCTA, PLINK).
     variance
         hwe: 2p(1 - p) (GCTA, PLINK). sample: the observed one (GEMMA -gk 2).
-    maf
-        Leave out variants whose rarer allele is rarer than this.
-    geno
-        Leave out variants missing in a larger proportion of the people than this.
     format
         gcta: OUT.grm.bin, .grm.id, .grm.N.bin. gemma: OUT.cXX.txt or .sXX.txt. npz: OUT.npz.
+    plots
+        Also draw OUT.map.png, who is related to whom, and OUT.histogram.png, how many pairs of which degree.
     threads
         Processors to use; by default all.
     """
     from henderson.cli.relationship import run_grm
 
     run_grm(
-        bfile,
+        genotypes,
         out=out,
         scale=scale,
         missing=missing,
         variance=variance,
-        maf=maf,
-        geno=geno,
         format=format,
+        plots=plots,
         threads=threads,
     )
 
@@ -221,12 +272,15 @@ def h2(
     *,
     pheno: str,
     out: str,
-    bfile: str | None = None,
     grm: str | None = None,
     pheno_name: Names = None,
     covar: str | None = None,
     covar_name: Names = None,
+    cat_covar: Names = None,
+    apply_rint: Annotated[bool, Parameter(negative="")] = False,
+    prevalence: float | None = None,
     threads: int | None = None,
+    genotypes: Genotypes = NONE_GIVEN,
 ) -> int:
     """Estimate the heritability of traits by REML.
 
@@ -236,31 +290,131 @@ def h2(
         Phenotypes: columns FID and IID (or IID alone), then one column for each trait.
     out
         How the names of the files written begin: OUT.h2.log and OUT.h2.tsv.
-    bfile
-        PLINK 1 fileset whose genotypes make the relationship matrix.
     grm
-        Relationship matrix instead: GCTA's .grm.bin (or its prefix), or .npz.
+        Relationship matrix, GCTA's .grm.bin (or its prefix) or .npz, in the place of genotypes that make one.
     pheno_name
         Traits to analyse; by default every column.
     covar
         Covariates: columns FID and IID (or IID alone), then one column for each; text becomes categories.
     covar_name
         Covariates to use; by default every column.
+    cat_covar
+        Covariates whose numbers are categories.
+    apply_rint
+        Replace each trait by normal scores of its ranks.
+    prevalence
+        Share of cases in the population: adds the heritability of the liability of 0/1 traits (columns
+        h2_liability and h2_liability_se).
     threads
         Processors to use; by default all.
     """
     from henderson.cli.relationship import run_h2
 
     return run_h2(
-        bfile=bfile,
+        genotypes=genotypes,
         grm_path=grm,
         pheno=pheno,
         pheno_name=pheno_name,
         covar=covar,
         covar_name=covar_name,
+        cat_covar=cat_covar,
+        apply_rint=apply_rint,
+        prevalence=prevalence,
         out=out,
         threads=threads,
     )
+
+
+@app.command(help_epilogue="Example: henderson pca --bfile cohort --maf 0.01 --out cohort")
+def pca(
+    *,
+    out: str,
+    n: int = 10,
+    options: Annotated[GenotypeOptions, Parameter(name="*")] = NONE_GIVEN,
+    plots: bool = True,
+    threads: int | None = None,
+) -> None:
+    """Principal components of genotypes: where people come from, as covariates for a scan.
+
+    Missing genotypes count at the mean. Variants that are hardly correlated (thinned, --extract) on autosomes
+    (--chr 1-22) give the clearest picture. Up to 5,000 people the relationship matrix is formed; for more it
+    is not, and the components are found by repeated passes over the genotypes.
+
+    Parameters
+    ----------
+    out
+        How the names of the files written begin: OUT.pca.log, OUT.eigenvec (FID, IID, PC1, ...: a file for
+        --covar), OUT.eigenval and OUT.pca.png.
+    n
+        Number of components.
+    plots
+        Draw the first two components.
+    threads
+        Processors to use; by default all.
+    """
+    from henderson.cli.pca import run_pca
+
+    run_pca(options, n=n, out=out, threads=threads, plots=plots)
+
+
+@app.command(help_epilogue="Example: henderson clump scan.height.parquet --bfile cohort --out scan.height")
+def clump(
+    sumstats: str,
+    /,
+    *,
+    out: str,
+    options: Annotated[GenotypeOptions, Parameter(name="*")] = NONE_GIVEN,
+    p1: float = 1e-4,
+    p2: float = 1e-2,
+    r2: float = 0.5,
+    kb: float = 250.0,
+) -> None:
+    """Gather associated variants around those that stand for them, as PLINK 1.9's --clump does.
+
+    Parameters
+    ----------
+    sumstats
+        Summary statistics: what henderson gwas writes, or PLINK, REGENIE, BOLT-LMM, SAIGE, GEMMA, GCTA, LDAK.
+    out
+        How the names of the files written begin: OUT.clump.log and OUT.clumps.tsv.
+    p1
+        Largest p-value of a variant that starts a clump.
+    p2
+        Largest p-value of the variants listed in a clump.
+    r2
+        Least squared correlation with the variant that starts the clump.
+    kb
+        Largest distance from it, in thousands of base pairs.
+    """
+    from henderson.cli.clump import run_clump
+
+    run_clump(sumstats, options, p1=p1, p2=p2, r2=r2, kb=kb, out=out)
+
+
+@app.command(help_epilogue="Example: henderson convert scan.height.parquet --to cojo --out height.ma")
+def convert(
+    sumstats: str,
+    /,
+    *,
+    to: Literal["plink2", "regenie", "bolt", "cojo", "gwas-ssf"],
+    out: str,
+) -> None:
+    """Write summary statistics as another program does.
+
+    Parameters
+    ----------
+    sumstats
+        Summary statistics: what henderson gwas writes, or PLINK, REGENIE, BOLT-LMM, SAIGE, GEMMA, GCTA, LDAK.
+        Columns tell the format.
+    to
+        The columns of plink2 (.glm.linear), regenie (step 2), bolt (BOLT-LMM), cojo (GCTA-COJO's .ma) or
+        gwas-ssf (the GWAS Catalog).
+    out
+        The file to write; gzipped if its name ends in .gz.
+    """
+    from henderson.cli.convert import run_convert
+
+    run_convert(sumstats, to=to, out=out)
 
 
 @app.command

@@ -1,81 +1,116 @@
 """`henderson gwas`: genotypes and phenotypes in, a table of associations for each trait out."""
 
-from collections.abc import Sequence
-from contextlib import ExitStack
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from importlib.util import find_spec
+from pathlib import Path
 from threading import Thread
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from henderson.association.null_models import NullModels, Traits
+from henderson.association.conditional import variant_columns
+from henderson.association.interaction import split_interactions
+from henderson.association.interaction_formula import SNP
+from henderson.association.null_models import NullModels, Traits, plain
 from henderson.association.relatedness import Genomic, Given, LeftOut, Related, has_chromosomes
 from henderson.association.rules import ScanRules
-from henderson.association.scan import results
 from henderson.association.scanners import Test
-from henderson.association.stages import Components, Method, stages
-from henderson.cli.common import (
-    Reporter,
-    check_filters,
-    check_folder,
-    check_memory,
-    give_back_memory,
-    limited_threads,
-)
-from henderson.cli.findings import NEEDED, null_lines, scan_lines
+from henderson.association.sources import open_genotypes
+from henderson.association.stages import Components, Method
+from henderson.cli.clump import ClumpOptions
+from henderson.cli.common import Reporter, check_folder, check_memory, check_plots, limited_threads
+from henderson.cli.findings import null_lines
+from henderson.cli.genotype_options import GenotypeOptions, check_genotypes, open_selected, rules_of
+from henderson.cli.gwas_run import NoModels, Scan, scan_group
+from henderson.cli.gwas_tables import Output, finished, note_together, write_each, write_together
 from henderson.cli.runlog import RunLog
-from henderson.cli.traits import check_names, read_traits
+from henderson.cli.trait_summaries import TraitSummary, write_summaries
+from henderson.cli.traits import check_names, read_traits, trait_name
 from henderson.engine.ratio.variants import load_kernels
-from henderson.errors import DataError
+from henderson.errors import DataError, FormulaError, HendersonError
 from henderson.formula import has_random_terms
-from henderson.io.plink1 import open_plink1
+from henderson.formula.deparse import deparse
+from henderson.formula.syntax import parse
 from henderson.io.relationship_files import read_grm
-from henderson.io.scan_files import scan_writer
-from henderson.io.scan_ssf import chromosome_codes
+from henderson.io.scan_parts import Manifest, ScanParts, scan_parts
 
 if TYPE_CHECKING:
     from henderson.genotype import GenotypeSource
 
-#: Python with the libraries that a scan loads.
-BASE = 3e8
+#: Python with the libraries that a scan loads, and blocks of variants.
+BASE = 4.5e8
+#: So many traits at most get files of their own.
+MOST_FILES = 200
+#: Options on which no number depends.
+_NO_MATTER = (
+    "out", "plots", "resume", "threads", "clump", "clump_p1", "clump_p2", "clump_r2", "clump_kb",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GwasOptions:
     """The command's options, as `henderson gwas --help` explains them."""
 
-    bfile: str
+    genotypes: GenotypeOptions
     pheno: str
     out: str
     pheno_name: Sequence[str] | None
     covar: str | None
     covar_name: Sequence[str] | None
+    cat_covar: Sequence[str] | None
+    apply_rint: bool
     formula: str | None
     grm: str | None
+    grm_bfile: str | None
     loco: bool | None
     loco_components: Components
-    test: Test
-    maf: float | None
-    geno: float | None
+    test: Test | None
+    interaction: Sequence[str] | None
+    interaction_kernel: bool
+    condition: Sequence[str] | None
     gemma: bool
+    clump: bool
+    clump_p1: float
+    clump_p2: float
+    clump_r2: float
+    clump_kb: float
+    one_table: bool
+    pfilter: float | None
     plots: bool
+    resume: bool | None
     threads: int | None
-
-    @property
-    def method(self) -> Method:
-        """How variants are tested."""
-        return Method(self.test, self.loco_components, self.rules)
 
     @property
     def rules(self) -> ScanRules:
         """Which variants are tested."""
-        base = ScanRules.like_gemma() if self.gemma else ScanRules()
-        return ScanRules(
-            min_maf=base.min_maf if self.maf is None else self.maf,
-            max_missing=base.max_missing if self.geno is None else self.geno,
-            gemma=self.gemma,
-        )
+        return rules_of(self.genotypes, ScanRules.like_gemma() if self.gemma else ScanRules())
+
+    @property
+    def clumping(self) -> ClumpOptions | None:
+        """How variants are clumped; none where they are not."""
+        if not self.clump:
+            return None
+        return ClumpOptions(p1=self.clump_p1, p2=self.clump_p2, r2=self.clump_r2, kb=self.clump_kb)
+
+    @property
+    def flat(self) -> dict[str, Any]:
+        """All options by their names on the command line; of those about genotypes, the ones given."""
+        own = asdict(self)
+        del own["genotypes"]
+        return {**self.genotypes.given, **own}
+
+    @property
+    def numbers(self) -> dict[str, Any]:
+        """The options on which numbers depend."""
+        return {name: value for name, value in self.flat.items() if name not in _NO_MATTER}
+
+    @property
+    def inputs(self) -> list[str | None]:
+        """What is read, by the names given."""
+        chosen = self.genotypes
+        lists = (chosen.keep, chosen.remove, chosen.extract, chosen.exclude)
+        tables = (self.pheno, self.covar, self.grm, self.grm_bfile)
+        return [*(getattr(chosen, name) for name in chosen.formats), chosen.sample, *lists, *tables]
 
 
 def run_gwas(options: GwasOptions) -> int:
@@ -85,138 +120,205 @@ def run_gwas(options: GwasOptions) -> int:
     _check(options)
     # Arrow's own allocator keeps some 50 MB that it never needs here
     pa.set_memory_pool(pa.system_memory_pool())
-    with limited_threads(options.threads) as threads, RunLog(options.out, options=asdict(options)) as log:
+    manifest = Manifest.of(options.numbers, options.inputs)
+    with (
+        limited_threads(options.threads) as threads,
+        scan_parts(Path(f"{options.out}.parts"), manifest, resume=options.resume) as parts,
+        RunLog(options.out, options=options.flat, resumed=parts.resumed) as log,
+    ):
         report = Reporter(log)
-        with report.listening():
-            source = open_plink1(options.bfile)
-            report.line(f"{options.bfile}: {source.samples.n:,} people, {source.variants.m:,} variants")
-            table, formulas = read_traits(
-                options.pheno,
-                report,
-                pheno_name=options.pheno_name,
-                covar=options.covar,
-                covar_name=options.covar_name,
-                formula=options.formula,
-            )
-            related = _related(options, formulas, source)
-            if related is not None:
-                report.line(check_memory(_memory(source)))
-                Thread(target=load_kernels).start()
-            traits = Traits(formulas, table, source.samples, related, added=1)
-            taken: set[str] = set()
-            for group in traits.groups():
-                names = [_file_name(trait, taken) for trait in group.traits]
-                _scan(group, related, source, options, names=names, threads=threads, report=report)
-            report.failed(traits.failed, len(formulas))
-    return len(traits.failed)
+        with report.listening(), _told_what_is_kept(parts, report):
+            return _run(options, parts, report, threads)
 
 
 def _check(options: GwasOptions) -> None:
     """Refuse, before anything is read or written, what cannot work."""
     check_folder(options.out)
-    check_filters(options.maf, options.geno)
+    check_genotypes(options.genotypes)
     check_names(
         pheno_name=options.pheno_name,
         covar=options.covar,
         covar_name=options.covar_name,
+        cat_covar=options.cat_covar,
+        apply_rint=options.apply_rint,
         formula=options.formula,
     )
-    if options.plots and find_spec("matplotlib") is None:
+    if options.pfilter is not None and not 0.0 < options.pfilter <= 1.0:
+        raise DataError(f"--pfilter must be above 0 and at most 1, as a p-value; it is {options.pfilter:g}.")
+    if options.grm is not None and options.grm_bfile is not None:
+        raise DataError("--grm and --grm-bfile both say what the relationship is: leave out one of them.")
+    if options.gemma and options.grm_bfile is not None:
         raise DataError(
-            'The plots need matplotlib: install it with  pip install "henderson[plot]", or add --no-plots.'
+            "--gemma makes the relationship matrix of the variants that it tests: leave out --grm-bfile, or "
+            "make the matrix before (henderson grm --scale centered) and give it as --grm."
         )
+    if options.clump and options.one_table:
+        raise DataError(
+            "--clump goes by each trait's own table, and --one-table writes none: leave one of them out, or "
+            "run henderson clump on the traits that matter."
+        )
+    check_plots(options.plots and not options.one_table)
+
+
+def _run(options: GwasOptions, parts: ScanParts, report: Reporter, threads: int) -> int:
+    """Read, scan group by group, and write; gives the number of traits that failed."""
+    source = open_selected(options.genotypes, report)
+    table, formulas = read_traits(
+        options.pheno,
+        report,
+        pheno_name=options.pheno_name,
+        covar=options.covar,
+        covar_name=options.covar_name,
+        cat_covar=options.cat_covar,
+        apply_rint=options.apply_rint,
+        formula=options.formula,
+    )
+    formulas, method = _method(options, formulas, list(map(str, table.columns.columns)))
+    report.detail(f"test: {method.test}")
+    names = {_trait(formula): formula for formula in formulas}
+    if len(names) > MOST_FILES and not options.one_table:
+        raise DataError(
+            f"{options.pheno} has {len(names):,} traits, and each would get files of its own: add "
+            "--one-table, which writes one table of all of them, or choose traits with --pheno-name."
+        )
+    output = Output(
+        prefix=options.out,
+        options=options.numbers,
+        threshold=1.0 if options.pfilter is None else options.pfilter,
+        plots=options.plots,
+        clump=options.clumping,
+    )
+    before = finished(parts)
+    if before:
+        report.line(f"finished before: {', '.join(before)}")
+    left = [formula for name, formula in names.items() if name not in before]
+    failed: list[tuple[str, HendersonError]] = []
+    if left:
+        related = _related(options, left, source)
+        if related is not None:
+            report.line(check_memory(_memory(source, related)))
+            if method.test == "exact":
+                Thread(target=load_kernels).start()
+        scan = Scan(
+            source=source,
+            related=related,
+            method=method,
+            threads=threads,
+            parts=parts,
+            report=report,
+            one_table=options.one_table,
+            threshold=output.threshold,
+        )
+        covariates = variant_columns(source, options.condition) if options.condition else None
+        traits = Traits(left, table, source.samples, related, added=1, covariates=covariates)
+        failed += _every_group(traits, scan, output, _file_names(list(names)))
+        if len(failed) == len(formulas):
+            parts.clear()
+        report.failed(failed, len(formulas))
+    summaries = finished(parts)
+    if options.one_table:
+        report.line(f"written: {write_together(parts, output, list(names))}")
+    reasons = {_trait(formula): " ".join(str(problem).split()) for formula, problem in failed}
+    rows = [summaries.get(name) or TraitSummary(trait=name, status=reasons[name]) for name in names]
+    write_summaries(rows, f"{options.out}.traits.tsv")
+    report.line(f"summary of the traits: {options.out}.traits.tsv")
+    parts.clear()
+    return sum(row.status != "ok" for row in rows)
+
+
+def _method(
+    options: GwasOptions, formulas: Sequence[str], columns: Sequence[str]
+) -> tuple[list[str], Method]:
+    """The formulas without the variant, and how it is tested; its interactions are the same in all."""
+    asked = options.interaction or ()
+    more = "".join(f" + {SNP}:{name if name.isidentifier() else f'`{name}`'}" for name in asked)
+    split = [split_interactions(formula + more, columns) for formula in formulas]
+    interactions = split[0][1]
+    test = options.test or ("null" if interactions else "exact")
+    method = Method(test, options.loco_components, options.rules, interactions, options.interaction_kernel)
+    return [formula for formula, _ in split], method
 
 
 def _related(options: GwasOptions, formulas: Sequence[str], source: "GenotypeSource") -> Related | None:
-    """The relationship of the people: from a file, from the genotypes, or none where formulas name groups."""
+    """The relationship of the people: from a file, from genotypes, or none where formulas name groups."""
     if options.grm is not None:
         G = read_grm(options.grm, samples=source.samples)
         return Given(G, centred=options.rules.gemma)
-    if any(map(has_random_terms, formulas)):
+    if options.grm_bfile is not None:
+        chosen = options.genotypes
+        source = open_genotypes(options.grm_bfile, build=chosen.build, autosome_num=chosen.autosome_num)
+    elif any(map(has_random_terms, formulas)):
         return None
     loco = has_chromosomes(source) and not options.gemma if options.loco is None else options.loco
     return (LeftOut if loco else Genomic).by(source, options.rules)
 
 
-def _memory(source: "GenotypeSource") -> float:
-    """Bytes at the peak: the relationship matrix, that of the people analysed, and its eigenvectors."""
-    return BASE + 5 * 8.0 * source.samples.n**2
+def _memory(source: "GenotypeSource", related: Related) -> float:
+    """Bytes at the peak, as measured: while a matrix is decomposed beside those that are kept."""
+    n = source.samples.n if related.members is None else max(source.samples.n, related.members.n)
+    return BASE + (7 if isinstance(related, LeftOut) else 6) * 8.0 * n**2
 
 
-def _scan(
-    group: NullModels,
-    related: Related | None,
-    source: "GenotypeSource",
-    options: GwasOptions,
-    *,
-    names: Sequence[str],
-    threads: int,
-    report: Reporter,
-) -> None:
-    """Scan the traits that share people and covariates, block by block, each into files of its own."""
+def _every_group(
+    traits: Traits, scan: Scan, output: Output, files: Mapping[str, str]
+) -> list[tuple[str, HendersonError]]:
+    """Scan all traits, a group at a time; gives those that failed."""
+    failed: list[tuple[str, HendersonError]] = []
+    for group in traits.groups():
+        _tell_models(group, scan)
+        try:
+            scanned = scan_group(scan, group)
+        except NoModels as problem:
+            failed += [(trait, problem) for trait in group.traits]
+            continue
+        if scan.one_table:
+            note_together(scan, scanned)
+        else:
+            write_each(scan, scanned, output, files)
+    return [*failed, *traits.failed]
+
+
+def _tell_models(group: NullModels, scan: Scan) -> None:
+    """Say what there is to say about models without a variant; in the log only, where there are many."""
     for notice in group.notices:
-        report.once(notice)
-    traits = group.traits
-    for trait, fit in zip(traits, group.fits, strict=True):
+        scan.report.once(notice)
+    say = scan.report.detail if scan.one_table else scan.report.line
+    for trait, fit in zip(group.traits, group.fits, strict=True):
         for line in null_lines(fit):
             if line not in group.notices:
-                report.line(f"{trait}: {line}")
-    give_back_memory()
-    n = int(group.people.size)
-    prefixes = [f"{options.out}.{name}" for name in names]
-    described = {**asdict(options), "people": n}
-    codes = chromosome_codes(np.unique(source.variants.chromosome).tolist())
-    with ExitStack() as files:
-        writers = [
-            files.enter_context(scan_writer(prefix, {**described, "trait": trait}, chromosomes=codes))
-            for prefix, trait in zip(prefixes, traits, strict=True)
-        ]
-        progress = files.enter_context(report.bar("variants"))
-        done = 0
-
-        def advance(count: int) -> None:
-            nonlocal done
-            done += count
-            progress(done, source.variants.m)
-
-        for stage in stages(group, related, options.method, source.variants.chromosome):
-            scanner, estimates = stage.prepare()
-            for trait, found in zip(traits, estimates, strict=False):
-                if stage.name:
-                    report.line(f"{trait}: without chromosome {stage.name}: h2 {found.h2:.4f}")
-            tested = results(
-                source, group, stage, scanner, rules=options.rules, threads=threads, progress=advance
-            )
-            for block in tested:
-                for writer, columns in zip(writers, block, strict=True):
-                    writer.write(columns)
-    for trait, prefix in zip(traits, prefixes, strict=True):
-        _conclude(trait, prefix, n, plots=options.plots, report=report)
+                say(f"{trait_name(trait)}: {line}")
 
 
-def _conclude(trait: str, prefix: str, n_people: int, *, plots: bool, report: Reporter) -> None:
-    """Say what came out, and draw it."""
-    from pyarrow.parquet import ParquetFile
-
-    written = [f"{prefix}.parquet", f"{prefix}.tsv.gz"]
-    # read again rather than kept, so that many traits need the memory of one
-    with ParquetFile(written[0]) as file:
-        table = file.read(columns=list(NEEDED)).to_pandas()
-    for line in scan_lines(table, n_people):
-        report.line(f"{trait}: {line}")
-    if plots and table["neg_log_10_p_value"].notna().any():
-        from henderson.plots.genome import save_plots
-
-        written += map(str, save_plots(table, prefix, title=trait))
-    report.line(f"{trait}: written: {', '.join(written)}")
+@contextmanager
+def _told_what_is_kept(parts: ScanParts, report: Reporter) -> Iterator[None]:
+    """Say, when a run ends before its time, how to go on with it."""
+    try:
+        yield
+    except BaseException:
+        if parts.begun:
+            with contextlib.suppress(DataError):  # the disk may be full
+                report.line(f"what is finished is in {parts.folder}: add --resume to go on from there")
+        raise
 
 
-def _file_name(trait: str, taken: set[str]) -> str:
-    """The trait in the names of its files, unlike those taken, also where upper and lower case are alike."""
-    name = "".join(c if c.isalnum() or c in "-_." else "_" for c in trait)
-    unique, count = name, 1
-    while unique.casefold() in taken:
-        count += 1
-        unique = f"{name}.{count}"
-    taken.add(unique.casefold())
-    return unique
+def _trait(formula: str) -> str:
+    """What files and tables call the trait of a formula."""
+    response = formula.split("~", maxsplit=1)[0].strip()
+    with contextlib.suppress(FormulaError):  # said better where the model is built
+        response = deparse(parse(response))
+    return trait_name(plain(response))
+
+
+def _file_names(traits: Sequence[str]) -> dict[str, str]:
+    """Traits in the names of their files, all unlike, also where upper and lower case are alike."""
+    taken: set[str] = set()
+    found = {}
+    for trait in traits:
+        name = "".join(c if c.isalnum() or c in "-_." else "_" for c in trait)
+        unique, count = name, 1
+        while unique.casefold() in taken:
+            count += 1
+            unique = f"{name}.{count}"
+        taken.add(unique.casefold())
+        found[trait] = unique
+    return found

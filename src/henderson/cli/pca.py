@@ -1,12 +1,16 @@
 """`henderson pca`: where people stand in the directions in which their genotypes differ most."""
 
 from dataclasses import asdict
+
+import numpy as np
 from pathlib import Path
 
 from henderson.association.pca import PcaResult, pca
 from henderson.cli.common import Reporter, check_folder, check_plots, limited_threads
-from henderson.cli.genotype_options import GenotypeOptions, open_selected, passing
+from henderson.cli.genotype_options import GenotypeOptions, open_selected
+from henderson.cli.relationship import related_by
 from henderson.cli.runlog import RunLog
+from henderson.errors import DataError
 
 _SHOWN = 5
 
@@ -14,13 +18,16 @@ _SHOWN = 5
 def run_pca(options: GenotypeOptions, *, n: int, out: str, threads: int | None, plots: bool) -> None:
     """Compute principal components and write them as PLINK 2 does."""
     check_folder(out)
+    if n < 1:
+        raise DataError(f"--n is the number of components, at least 1; it is {n}.")
     check_plots(plots)
     said = {**asdict(options), "n": n, "out": out, "threads": threads, "plots": plots}
     with limited_threads(threads), RunLog(f"{out}.pca", options=said) as log:
         report = Reporter(log)
         with report.listening(), report.bar("variants") as progress:
-            source = passing(open_selected(options, report), options, report)
-            found = pca(source, n, progress=progress)
+            source = related_by(open_selected(options, report), options, report)
+            every = np.ones(source.variants.m, dtype=bool)
+            found = pca(source, n, variants=every, progress=progress)
             shares = ", ".join(f"{100 * share:.3g} %" for share in found.share[:_SHOWN])
             report.line(f"share of the variance: {shares}{', ...' if n > _SHOWN else ''}")
             found.write(out)

@@ -54,7 +54,7 @@ def run_grm(
         with report.listening(), report.bar("variants") as progress:
             source = open_selected(genotypes, report)
             report.line(check_memory(2e8 + (3 if missing == "pairwise" else 2) * 8.0 * source.samples.n**2))
-            source = _related_by(source, genotypes, report)
+            source = related_by(source, genotypes, report)
             every = np.ones(source.variants.m, dtype=bool)
             G = grm(
                 source, scale=scale, missing=missing, variance=variance, variants=every, progress=progress
@@ -69,15 +69,15 @@ def run_grm(
                 report.line(f"pictures: {', '.join(map(str, save_plots(G, out)))}")
 
 
-def _related_by(source: GenotypeSource, genotypes: GenotypeOptions, report: Reporter) -> GenotypeSource:
-    """The variants that a relationship is made of: on autosomes, unless chromosomes were asked for."""
+def related_by(source: GenotypeSource, genotypes: GenotypeOptions, report: Reporter) -> GenotypeSource:
+    """The variants that relationships and components are made of: on autosomes, unless --chr says others."""
     if genotypes.chr is None:
         wanted = autosomal(source)
         elsewhere = int(np.count_nonzero(~wanted))
         if elsewhere == wanted.size:
             raise DataError(
                 f"All variants of {genotypes.path} that were chosen are on sex chromosomes or in "
-                "mitochondria; name these chromosomes (--chr) if they are to make the relationship matrix."
+                "mitochondria; name these chromosomes (--chr) if they are to be used."
             )
         if elsewhere:
             report.line(f"{elsewhere:,} variants on sex chromosomes or in mitochondria are not used")
@@ -135,7 +135,7 @@ def run_h2(
                 apply_rint=apply_rint,
             )
             if grm_path is None:
-                source = _related_by(open_selected(genotypes, report), genotypes, report)
+                source = related_by(open_selected(genotypes, report), genotypes, report)
                 samples = source.samples
                 related: Related = Genomic(source, variants=np.ones(source.variants.m, dtype=bool))
                 report.line(check_memory(3e8 + 5 * 8.0 * samples.n**2))

@@ -31,6 +31,8 @@ class RunLog:
         The command line; by default that of this process.
     options : mapping, optional
         Options with their values, defaults included: one line each.
+    resumed : bool
+        Go on with the log of an earlier run, rather than replace it.
 
     Raises
     ------
@@ -56,14 +58,17 @@ class RunLog:
         *,
         command: Sequence[str] | None = None,
         options: Mapping[str, Any] | None = None,
+        resumed: bool = False,
     ) -> None:
         self.path = Path(f"{prefix}.log")
         self._began = time.monotonic()
         with writing(self.path):
-            self._file = self.path.open("w", encoding="utf-8")
+            self._file = self.path.open("a" if resumed else "w", encoding="utf-8")
         now = datetime.datetime.now().astimezone()
+        since = "resumed on" if resumed else "running since"
         self._line(
-            f"henderson {__version__}: running since {now:%Y-%m-%d, %H:%M:%S %z}, process {os.getpid()}"
+            "\n" * resumed
+            + f"henderson {__version__}: {since} {now:%Y-%m-%d, %H:%M:%S %z}, process {os.getpid()}"
         )
         self._line(f"command: {shlex.join(sys.argv if command is None else command)}")
         self._line(f"folder: {Path.cwd()}")

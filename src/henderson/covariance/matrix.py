@@ -54,7 +54,7 @@ class RelationshipMatrix:
                 f"the relationship matrix names {self.samples.n} people, but its shape is {shape}"
             )
 
-    def __array__(self, dtype: DTypeLike = None, copy: bool | None = None) -> NDArray[Any]:
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
         """The relationships alone, for functions that take arrays."""
         return np.array(self.matrix, dtype=dtype, copy=copy)
 

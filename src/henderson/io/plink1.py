@@ -16,7 +16,11 @@ from henderson.io.people import people
 from henderson.io.requests import people_positions, row_range
 
 _ENDINGS = (".bed", ".bim", ".fam")
-_OTHER_FORMATS = (".pgen", ".pvar", ".pvar.zst", ".psam", ".bgen", ".vcf", ".vcf.gz", ".bcf", ".zarr", ".vcz")
+#: Endings of other formats, with the option that takes them.
+_OTHER_FORMATS = {
+    ".pgen": "--pfile", ".pvar": "--pfile", ".pvar.zst": "--pfile", ".psam": "--pfile", ".bgen": "--bgen",
+    ".vcf": "--vcf", ".vcf.gz": "--vcf", ".bcf": "--vcf", ".zarr": "--zarr", ".vcz": "--zarr",
+}  # fmt: skip
 _MAGIC = b"\x6c\x1b\x01"
 _INDIVIDUAL_MAJOR = b"\x6c\x1b\x00"
 _COLUMNS = 6
@@ -106,10 +110,13 @@ def _fileset(path: Path) -> list[Path]:
     name = path.name.lower()
     if name.endswith(_ENDINGS):
         prefix = path.with_suffix("")
-    if name.endswith(_OTHER_FORMATS):
-        raise DataError(
-            f"{path} is no PLINK 1 fileset (.bed, .bim, .fam); henderson.open_genotypes opens it."
-        )
+    for ending, flag in _OTHER_FORMATS.items():
+        if name.endswith(ending):
+            given = path.parent / path.name[: -len(ending)] if flag == "--pfile" else path
+            raise DataError(
+                f"{path} is no PLINK 1 fileset (.bed, .bim, .fam); henderson.open_genotypes opens it, and on "
+                f"the command line {flag} {given}."
+            )
     files = [beside(prefix, ending) for ending in _ENDINGS]
     missing = [file for file in files if not file.is_file()]
     if len(missing) == len(files):

@@ -2,7 +2,6 @@
 
 import contextlib
 import hashlib
-import json
 import zlib
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -10,11 +9,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from henderson import __version__
 from henderson.errors import DataError
+from henderson.io.scan_rows import (
+    Block,
+    RowGroups,
+    about_scan,
+    disk_type,
+    import_pyarrow,
+    repeated_strings,
+    rows_of,
+)
 from henderson.io.scan_ssf import (
     HUMAN_CHROMOSOMES,
     chromosome_codes,
@@ -28,8 +33,6 @@ from henderson.io.whole_files import PartialFile, whole_files, writing
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
-
-Block = Mapping[str, NDArray[Any]]
 
 _ROWS = 1 << 16  # of a row group; fixed, so that how the scan was cut into blocks leaves no trace
 _LEVEL = 1  # of gzip: digits hardly compress, higher levels cost twice the time for 4 % of the size
@@ -119,7 +122,7 @@ def write_gwas_ssf(
     DataError
         If pyarrow is not installed, a mandatory column is absent or the file cannot be written.
     """
-    pa = _pyarrow()
+    pa = import_pyarrow()
     try:
         ssf_columns([str(name) for name in table.columns])
     except KeyError as problem:
@@ -127,7 +130,7 @@ def write_gwas_ssf(
     if chromosomes is None:
         chromosomes = chromosome_codes(map(str, table["chromosome"].unique()))
     rows = pa.Table.from_pandas(table, preserve_index=False)
-    rows = rows.cast(pa.schema([(field.name, _arrow_type(field.type)) for field in rows.schema]))
+    rows = rows.cast(pa.schema([(field.name, disk_type(field.type)) for field in rows.schema]))
     with whole_files(path) as [file]:
         text = _TextStream(file, compress=str(path).endswith(".gz"))
         try:
@@ -149,12 +152,11 @@ class ScanWriter:
         ssf_fields: Mapping[str, Any],
         chromosomes: Mapping[str, str],
     ) -> None:
-        self._pa = _pyarrow()
-        self._options = json.dumps(dict(metadata), default=str)
+        import_pyarrow()
+        self._options = metadata
         self._ssf_fields = ssf_fields
         self._chromosomes = chromosomes
-        self._waiting: list[pa.Table] = []
-        self._n_waiting = 0
+        self._groups = RowGroups(_ROWS, self._flush)
         self._schema: Any = None
         self._parquet_writer: Any = None
         self._parquet = PartialFile(Path(f"{prefix}.parquet"))
@@ -180,31 +182,21 @@ class ScanWriter:
         ValueError
             If the columns differ in length, or are not those of the first block.
         """
+        self.write_rows(rows_of([block])[0])
+
+    def write_rows(self, rows: "pa.Table") -> None:
+        """Add rows that are an Arrow table already; see `write`."""
         if self._schema is None:
-            self._start(block)
-        if list(block) != self._schema.names:
-            raise ValueError(f"the columns {list(block)} are not those of the first block")
-        arrays = [
-            _column(values).cast(field.type)
-            for values, field in zip(block.values(), self._schema, strict=True)
-        ]
-        self._waiting.append(self._pa.Table.from_arrays(arrays, schema=self._schema))
-        self._n_waiting += len(arrays[0])
-        if self._n_waiting >= _ROWS:
-            rows = self._pa.concat_tables(self._waiting)
-            whole = self._n_waiting // _ROWS * _ROWS
-            for start in range(0, whole, _ROWS):
-                self._flush(rows.slice(start, _ROWS))
-            # A copy, lest a slice of a few rows holds the memory of all.
-            self._waiting = [self._pa.concat_tables([rows.slice(whole)]).combine_chunks()]
-            self._n_waiting -= whole
+            self._start(rows.schema)
+        if rows.column_names != self._schema.names:
+            raise ValueError(f"the columns {rows.column_names} are not those of the first block")
+        self._groups.add(rows.cast(self._schema))
 
     def complete(self) -> None:
         """Write what waits and give the files their names."""
         if self._schema is None:
             raise DataError(f"The scan has no variants: {self._parquet.path} was not written.")
-        if self._n_waiting:
-            self._flush(self._pa.concat_tables(self._waiting))
+        self._groups.finish()
         with writing(self._parquet.path):
             self._parquet_writer.close()
         with writing(self._ssf.path):
@@ -227,22 +219,17 @@ class ScanWriter:
         self._parquet.discard()
         self._ssf.discard()
 
-    def _start(self, block: Block) -> None:
-        """Fix the columns and their types by the first block."""
+    def _start(self, columns: "pa.Schema") -> None:
+        """Fix the columns and their types by the first rows."""
         import pyarrow.parquet as pq
 
-        pa = self._pa
-        ssf_columns(list(block))
-        fields = [(name, _arrow_type(_column(values).type)) for name, values in block.items()]
-        about = {"henderson.version": __version__, "henderson.options": self._options}
-        schema = pa.schema(fields, metadata=about)
-        # Identifiers hardly ever repeat, all other strings do.
-        repeated = [name for name, kind in fields if pa.types.is_string(kind) and name != "rsid"]
+        ssf_columns(columns.names)
+        schema = columns.with_metadata(about_scan(self._options))
         with writing(self._parquet.path):
             self._parquet_writer = pq.ParquetWriter(
-                self._parquet.file, schema, compression="zstd", use_dictionary=repeated
+                self._parquet.file, schema, compression="zstd", use_dictionary=repeated_strings(schema)
             )
-        self._text.put(ssf_header(list(block)))
+        self._text.put(ssf_header(schema.names))
         self._schema = schema
 
     def _flush(self, rows: "pa.Table") -> None:
@@ -298,36 +285,3 @@ class _TextStream:
     def _out(self, data: bytes) -> None:
         self._md5.update(data)
         self._file.write(data)
-
-
-def _arrow_type(kind: "pa.DataType") -> "pa.DataType":
-    """The type of a column on disk: text, whole numbers or doubles, whatever the arrays were."""
-    import pyarrow as pa
-
-    if pa.types.is_floating(kind):
-        return pa.float64()
-    if pa.types.is_integer(kind):
-        return pa.int64()
-    if pa.types.is_boolean(kind):
-        return kind
-    return pa.string()
-
-
-def _column(values: NDArray[Any]) -> "pa.Array":
-    """One column of a block; NaN becomes null."""
-    import pyarrow as pa
-
-    values = np.asarray(values)
-    # Arrow takes Python's strings several times as fast as NumPy's fixed-width ones.
-    return pa.array(values.astype(object) if values.dtype.kind == "U" else values, from_pandas=True)
-
-
-def _pyarrow() -> Any:
-    """Import pyarrow, or name what installs it."""
-    try:
-        import pyarrow as pa
-    except ImportError:
-        raise DataError(
-            'Writing the results of a scan needs pyarrow: install it with  pip install "henderson[parquet]"'
-        ) from None
-    return pa

@@ -2,13 +2,13 @@
 
 import contextlib
 import os
-import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
 from henderson.errors import DataError
+from henderson.io.processes import lives, machine
 
 
 @contextmanager
@@ -42,7 +42,7 @@ class PartialFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.partial = path.with_name(f"{path.name}.{_machine()}.{os.getpid()}.partial")
+        self.partial = path.with_name(f"{path.name}.{machine()}.{os.getpid()}.partial")
         _remove_orphans(path)
         with writing(path):
             self.file: BinaryIO = self.partial.open("wb")
@@ -67,32 +67,14 @@ class PartialFile:
             self.partial.unlink(missing_ok=True)
 
 
-def _machine() -> str:
-    """The machine's name, as part of a file's."""
-    return "".join(c if c.isalnum() or c == "-" else "-" for c in platform.node()) or "unnamed"
-
-
 def _remove_orphans(path: Path) -> None:
     """Remove what processes of this machine that are no more left of a file."""
-    if os.name != "posix":  # elsewhere one cannot ask whether a process lives without ending it
-        return
-    beginning, ending = f"{path.name}.{_machine()}.", ".partial"
+    beginning, ending = f"{path.name}.{machine()}.", ".partial"
     with contextlib.suppress(OSError):
         for entry in list(path.parent.iterdir()):
             process = entry.name.removeprefix(beginning).removesuffix(ending)
-            if entry.name == f"{beginning}{process}{ending}" and process.isdecimal() and not _lives(process):
+            if entry.name == f"{beginning}{process}{ending}" and process.isdecimal() and not lives(process):
                 entry.unlink(missing_ok=True)
-
-
-def _lives(process: str) -> bool:
-    """Whether there is a process of this number, ours or somebody else's."""
-    try:
-        os.kill(int(process), 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except PermissionError:
-        pass
-    return True
 
 
 @contextmanager
