@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from henderson.association.result import ScanResult
     from henderson.association.rules import ScanRules
     from henderson.association.scan import scan
+    from henderson.association.scan_traits import scan_traits
     from henderson.association.sources import open_genotypes
     from henderson.covariance import RelationshipMatrix
     from henderson.fit import Control, Heritability
@@ -79,6 +80,7 @@ __all__ = [
     "relationship_histogram",
     "relationship_map",
     "scan",
+    "scan_traits",
     "standardise",
     "write_grm",
     "write_sumstats",
@@ -120,6 +122,7 @@ _HOME = {
     "relationship_histogram": "henderson.plots.relationship",
     "relationship_map": "henderson.plots.relationship",
     "scan": "henderson.association.scan",
+    "scan_traits": "henderson.association.scan_traits",
     "standardise": "henderson.genotype",
     "write_grm": "henderson.io.relationship_files",
     "write_sumstats": "henderson.io.sumstats_write",

@@ -78,6 +78,17 @@ def test_clumps_of_plink():
     assert found["base_pair_location"].tolist()[:2] == [17000, 57000]
 
 
+def test_p_on_a_bound_counts_as_plink_counts_it():
+    """PLINK 1.9.0-b6.26 on such variants: NSIG, S05, S01 and S001 are one each, S0001 none, SP2 4 and 5."""
+    calls = np.random.default_rng(1).integers(0, 3, 50)
+    p = [1e-9, 0.05, 0.01, 0.001, 0.0001]
+    table = pd.DataFrame({"rsid": [str(k + 1) for k in range(5)], "p_value": p})
+    found = clump(table, ArraySource.of([calls] * 5))
+    assert found[COUNTS].to_numpy().tolist() == [[4, 1, 1, 1, 1, 0]]
+    assert found["members"].tolist() == ["4,5"]
+    assert len(clump(table[1:], ArraySource.of([calls] * 5))) == 1  # p1 itself may start a clump
+
+
 def test_the_order_of_the_table_and_what_it_calls_variants_do_not_matter():
     source, table = linked()
     expected = clump(table, source, **RULES)
@@ -94,6 +105,23 @@ def test_the_order_of_the_table_and_what_it_calls_variants_do_not_matter():
     pd.testing.assert_frame_equal(clump(placed.sample(frac=1, random_state=1), source, **RULES), expected)
     flipped = ArraySource(np.where(source.calls < 0, -1, 2 - source.calls).astype(np.int8), source.samples, v)
     pd.testing.assert_frame_equal(clump(table, flipped, **RULES), expected)
+
+
+def test_a_variant_that_the_table_has_twice_counts_once(caplog):
+    source, table = linked()
+    again = table.iloc[[3, 16]].assign(p_value=[0.5, 1e-7])
+    with caplog.at_level(logging.WARNING, logger="henderson"):
+        found = clump(pd.concat([again, table]), source, **RULES)
+    pd.testing.assert_frame_equal(found, clump(table, source, **RULES))
+    assert "several rows of a variant; 2 are left out" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("p", "said"), [(["1e-9", "x"], "p_value of the table holds text"), ([-1, 0.1], "has -1 in row 1")]
+)
+def test_p_values_that_are_none(p, said):
+    with pytest.raises(DataError, match=said):
+        clump(pd.DataFrame({"rsid": ["v1", "v2"], "p_value": p}), linked()[0])
 
 
 def test_reads_only_what_lies_near():

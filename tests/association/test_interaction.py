@@ -184,6 +184,7 @@ def test_interactions_that_follow_from_the_covariates():
     assert np.isnan(found["beta_gxe_sitec"]).tolist() == [True] * 4 + [False] * 2
     assert np.isfinite(found["beta_gxe_year"]).all()
     assert np.isnan(found["beta"]).tolist() == [False] * 3 + [True] + [False] * 2
+    assert found["p_joint"][3] == pytest.approx(found["p_gxe_year"][3], rel=1e-9)  # all that is left
     one = interaction_scanner(K, X, [y], [both[0], Environment("b", ("b",), S[:, :1])], kernel=True)[0]
     np.testing.assert_array_equal(np.isnan(one.test(variants)[0]["beta_gxe_b"][:2]), [False, False])
 

@@ -81,6 +81,29 @@ def test_which_allele_is_counted_does_not_matter():
     assert np.allclose(found.scores, pca(source, 3).scores, atol=1e-12)
 
 
+def on(chromosomes):
+    """`cohort`, its variants on these chromosomes in turn."""
+    source = cohort()
+    v = source.variants
+    names = np.resize(np.array(chromosomes), v.m)
+    placed = Variants(names, v.position, v.identifier, v.effect_allele, v.other_allele)
+    return ArraySource(source.calls, source.samples, placed)
+
+
+@pytest.mark.parametrize("method", ["exact", "krylov"])
+def test_sex_chromosomes_are_left_out_unless_they_are_asked_for(method, caplog):
+    source = on(["1", "X", "2", "MT", "0"])
+    with caplog.at_level(logging.INFO, logger="henderson"):
+        found = pca(source, 2, method=method)
+    assert "24 variants on sex chromosomes or in mitochondria were left out" in caplog.text
+    assert found.n_variants == 36
+    values = np.linalg.eigvalsh(grm(source).matrix)[:-3:-1]
+    assert np.allclose(found.eigenvalues, values, rtol=1e-9)
+    assert pca(source, 2, method=method, variants=np.ones(60, dtype=bool)).n_variants == 60
+    with pytest.raises(DataError, match="all 60 variants are on sex chromosomes or in mitochondria"):
+        pca(on(["X"]), 2)
+
+
 def test_dosages():
     source = cohort()
     dosages = np.where(source.calls < 0, np.nan, source.calls).astype(np.float32)
@@ -146,6 +169,19 @@ def test_loadings_and_the_places_of_other_people():
     calls = np.where(source.calls < 0, -1, 2 - source.calls)[::-1].astype(np.int8)
     placed = found.project(ArraySource(calls, source.samples, turned), samples=[7, 3])
     assert np.allclose(placed, found.scores[[7, 3]], atol=1e-12)
+
+
+def test_projection_where_variants_are_alike(caplog):
+    """Five variants at each place, with the same alleles: each is its own, and what is lost is counted."""
+    source = cohort()
+    v = source.variants
+    alike = Variants(v.chromosome, v.position // 5, v.identifier, v.effect_allele, v.other_allele)
+    source = ArraySource(source.calls, source.samples, alike)
+    found = pca(source, 2)
+    assert np.allclose(found.project(source), found.scores, atol=1e-12)
+    fewer = ArraySource(source.calls[::5], source.samples, alike.take(np.arange(0, 60, 5)))
+    found.project(fewer)
+    assert "48 of the 60 variants of the components are not among these genotypes" in caplog.text
 
 
 def test_projection_without_some_variants_or_with_none(caplog):

@@ -63,6 +63,7 @@ def test_between_two_positions(table, where):
     [
         ("rs999", "no variant 'rs999'"),
         ("X:5000", "no variant 'X:5000'"),
+        ("X:,-,", "no variant 'X:,-,'"),
         ("7:1-2", "no chromosome '7'; it has '1', 'X'"),
         ("1:1-2", "no variant was tested on 1:1-2"),
         ("1:8000-8000", "no variant was tested"),

@@ -24,7 +24,8 @@ FIRST = [
     "rsid",
     "n",
 ]
-LIKELIHOODS = ["log_likelihood", "p_lrt", "neg_log_10_p_lrt", "p_score", "neg_log_10_p_score", "status"]
+PLAIN = ["beta_ols", "standard_error_ols", "p_ols", "neg_log_10_p_ols"]
+LIKELIHOODS = ["log_likelihood", "p_lrt", "neg_log_10_p_lrt", "p_score", "neg_log_10_p_score"]
 LAMBDAS = ["lambda_reml", "lambda_ml"]
 
 
@@ -142,7 +143,7 @@ def test_null_components_are_kept(formula):
     assert np.abs((result.table["beta"] - beta) / se).max() < 1e-6
     assert np.allclose(result.table["standard_error"], se, rtol=1e-6, atol=0)
     assert np.allclose(result.table["neg_log_10_p_value"], _chi2_tail((beta / se) ** 2), rtol=1e-5)
-    assert list(result.table.columns) == [*FIRST, "status"]
+    assert list(result.table.columns) == [*FIRST, *PLAIN, "status"]
 
 
 def test_score_of_several_random_terms():
@@ -175,14 +176,14 @@ def test_score_of_several_random_terms():
             {},
             ["family_variance", "residual_variance", *LAMBDAS, *LIKELIHOODS],
         ),
-        ("y ~ age", {"relationship": "grm", "test": "null"}, ["status"]),
+        ("y ~ age", {"relationship": "grm", "test": "null"}, []),
     ],
     ids=["exact", "groups", "null"],
 )
 def test_columns(formula, options, rest):
     source, table = cohort(missing=0.02)
     found = hd.scan(formula, table, source, **options).table
-    assert list(found.columns) == [*FIRST, *rest]
+    assert list(found.columns) == [*FIRST, *rest, *PLAIN, "status"]
     text = {"chromosome", "effect_allele", "other_allele", "rsid", "status"}
     for name in found.columns:
         if name in text:

@@ -8,9 +8,11 @@ import pytest
 
 import henderson as hd
 from cohorts import cohort, families
-from henderson.association.null_models import Related, Traits
+from henderson.association.null_models import Traits
+from henderson.association.relatedness import Genomic, Given
 from henderson.association.rules import ScanRules
 from henderson.association.scan import results
+from henderson.association.stages import Method, stages
 from henderson.covariance import RelationshipMatrix
 from henderson.genotype import ArraySource, Samples, Variants
 from plink_files import write_plink
@@ -78,7 +80,7 @@ def test_size_of_the_blocks(people, way, test, monkeypatch):
     source, table = people
     whole = scan(way, table, source, test=test)
     for size, threads in ((5, 2), (1, 4), (23, 1)):
-        monkeypatch.setattr("henderson.association.scan.block_size", lambda _, size=size: size)
+        monkeypatch.setattr("henderson.association.passes.block_size", lambda _, size=size: size)
         assert_same(scan(way, table, source, test=test, threads=threads), whole)
 
 
@@ -86,18 +88,21 @@ def test_size_of_the_blocks(people, way, test, monkeypatch):
 def test_progress(people, threads, monkeypatch):
     """After each block, in the order of the genome, up to the number of variants."""
     source, table = people
-    monkeypatch.setattr("henderson.association.scan.block_size", lambda _: 5)
+    monkeypatch.setattr("henderson.association.passes.block_size", lambda _: 5)
     rules = ScanRules()
-    (nulls,) = Traits(["y ~ age"], table, source.samples, Related.given(hd.grm(source))).groups()
+    related = Given(hd.grm(source))
+    (nulls,) = Traits(["y ~ age"], table, source.samples, related).groups()
+    [stage] = stages(nulls, related, Method("exact", "chromosome", rules), source.variants.chromosome)
+    scanner, _ = stage.prepare()
     seen, names, sizes = [], [], []
     for (columns,) in results(
-        source, nulls, test="exact", rules=rules, threads=threads, progress=lambda *at: seen.append(at)
+        source, nulls, stage, scanner, rules=rules, threads=threads, progress=seen.append
     ):
         names += columns["rsid"].tolist()
         sizes.append(columns["rsid"].size)
     assert names == source.variants.identifier.tolist()
     assert sizes == [5, 5, 5, 5, 4]
-    assert seen == [(int(done), 24) for done in np.cumsum(sizes)]
+    assert seen == sizes
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -131,6 +136,7 @@ def test_the_other_allele(people, way, test):
     assert swapped["effect_allele"].tolist() == found["other_allele"].tolist()
     swapped = swapped.assign(
         beta=-swapped["beta"],
+        beta_ols=-swapped["beta_ols"],
         effect_allele=found["effect_allele"],
         other_allele=found["other_allele"],
         effect_allele_frequency=found["effect_allele_frequency"],
@@ -143,7 +149,7 @@ def test_unit_and_origin_of_the_trait(people, way, test):
     source, table = people
     found = scan(way, table, source, test=test)
     moved = scan(way, table.assign(y=1e4 - 250.0 * table["y"]), source, test=test)
-    columns = {"beta": -250.0, "standard_error": 250.0}
+    columns = {"beta": -250.0, "standard_error": 250.0, "beta_ols": -250.0, "standard_error_ols": 250.0}
     columns |= {name: 250.0**2 for name in found.columns if name.endswith("_variance")}
     moved = moved.assign(**{name: moved[name] / factor for name, factor in columns.items()})
     if test == "exact":
@@ -272,12 +278,15 @@ def test_rules_only_choose(people):
 def together(formulas, table, source, *, grm, test="exact"):
     """Each formula's table, and how many formulas shared a decomposition."""
     rules = ScanRules()
-    related = Related.genomic(source, rules) if grm else None
+    related = Genomic.by(source, rules) if grm else None
+    method = Method(test, "chromosome", rules)
     traits = Traits(formulas, table, source.samples, related)
     tables, sizes = {}, []
     for nulls in traits.groups():
         sizes.append(len(nulls.traits))
-        parts = list(results(source, nulls, test=test, rules=rules, threads=1))
+        [stage] = stages(nulls, related, method, source.variants.chromosome)
+        scanner, _ = stage.prepare()
+        parts = list(results(source, nulls, stage, scanner, rules=rules, threads=1))
         for k, (name, fit) in enumerate(zip(nulls.traits, nulls.fits, strict=True)):
             random = "+".join(term.group for term in fit.varcorr)
             tables[name, random] = pd.concat([pd.DataFrame(part[k]) for part in parts])
@@ -322,7 +331,7 @@ def test_a_trait_that_fails_does_not_stop_the_others(people):
         ["flat ~ age", "nothing ~ age", "z ~ age"],
         table,
         source.samples,
-        Related.genomic(source, ScanRules()),
+        Genomic(source),
     )
     assert [nulls.traits for nulls in traits.groups()] == [("z",)]
     assert {formula for formula, _ in traits.failed} == {"flat ~ age", "nothing ~ age"}

@@ -223,7 +223,7 @@ def test_null_variants_are_uniform(polygenic, which, test):
     found = hd.scan(formula, table, source, relationship=matrices.get(which), test=test).table
     assert found["neg_log_10_p_value"].argmax() == 5500
     assert found["p_value"].iloc[5500] < 5e-8
-    for name in [c for c in found.columns if c.startswith("p_")]:
+    for name in [c for c in found.columns if c.startswith("p_") and c != "p_ols"]:
         null = found[name].iloc[500:5500]
         inflation = np.median(stats.chi2.isf(null, 1)) / stats.chi2.ppf(0.5, 1)
         # standard error of a median of 5,000 chi-squared is 0.024 of it; families are shared by all variants

@@ -15,6 +15,7 @@ from henderson.engine.ratio.variants import (
     AT_UPPER,
     AT_ZERO,
     INTERIOR,
+    Grid,
     Range,
     VariantModel,
 )
@@ -89,7 +90,7 @@ def assemble(rng, n, K, h2, rotate):
 @pytest.mark.parametrize("h2", [0.0, 0.5, 0.9])
 def test_each_variant_has_the_global_optimum(make, seed, h2):
     case = make(seed, h2=h2)
-    model = VariantModel(case.rotation, case.y, WIDE)
+    model = VariantModel(Grid.of(case.rotation, WIDE), case.y)
     fits = model.refit(model.products(case.rotation.rotate(case.variants.copy())))
     for v, x in enumerate(case.variants[:3]):
         X = np.column_stack([case.X, x])
@@ -116,7 +117,7 @@ def test_each_variant_has_the_global_optimum(make, seed, h2):
 @pytest.mark.parametrize("make", [genomic, families])
 def test_null_model_and_score(make):
     case = make(11)
-    model = VariantModel(case.rotation, case.y, WIDE)
+    model = VariantModel(Grid.of(case.rotation, WIDE), case.y)
     for reml, optimum in ((True, model.null_reml), (False, model.null_ml)):
         expected, _ = by_force(case.K, case.X, case.y, reml=reml)
         found = minus_two_loglik(optimum.ratio[0], case.K, case.X, case.y, reml)
@@ -137,11 +138,11 @@ def test_null_model_and_score(make):
 def test_derivatives_of_the_kernel():
     """The kernel's own first and second derivatives against differences of the textbook formula."""
     case = genomic(3)
-    model = VariantModel(case.rotation, case.y, WIDE)
+    model = VariantModel(Grid.of(case.rotation, WIDE), case.y)
     products = model.products(case.rotation.rotate(case.variants.copy()))
     X = np.column_stack([case.X, case.variants[0]])
     for reml in (True, False):
-        extra = model._extra[:, :0] if reml else model._extra
+        extra = model._grid.extra[:, :0] if reml else model._grid.extra
         for t in (-6.0, -0.5, 2.0, 7.0):
             arguments = (
                 case.rotation.values,
@@ -166,7 +167,7 @@ def test_both_rotations_agree_on_groups():
     spectral = SpectralRotation(decompose(case.K.copy(), np.linalg.qr(case.X)[0]))
     found = []
     for rotation in (case.rotation, spectral):
-        model = VariantModel(rotation, case.y, WIDE)
+        model = VariantModel(Grid.of(rotation, WIDE), case.y)
         found.append(model.refit(model.products(rotation.rotate(case.variants.copy()))))
     a, b = found
     close(a.beta, b.beta, rel=1e-9)
@@ -179,7 +180,7 @@ def test_bounds():
     """GEMMA answers with either end; else lambda = 0 is one, and an unbounded likelihood is not followed."""
     case = genomic(2, h2=0.0)
     ends = Range(np.log(1e-5), np.log(1e5), zero=False, unbounded=True)
-    model = VariantModel(case.rotation, case.y, ends)
+    model = VariantModel(Grid.of(case.rotation, ends), case.y)
     fits = model.refit(model.products(case.rotation.rotate(case.variants.copy())))
     lower = fits.reml.where == AT_LOWER
     assert lower.any()
@@ -188,9 +189,9 @@ def test_bounds():
     rng = np.random.default_rng(0)
     genetic = np.linalg.cholesky(centred + 1e-8 * np.eye(60)) @ rng.normal(size=60)
     rotation = SpectralRotation(decompose(centred.copy(), np.ones((60, 1)) / np.sqrt(60)))
-    assert VariantModel(rotation, genetic, ends).null_ml.where[0] == AT_UPPER
+    assert VariantModel(Grid.of(rotation, ends), genetic).null_ml.where[0] == AT_UPPER
     y = genetic + rng.normal(size=60)
-    model = VariantModel(rotation, y, WIDE)
+    model = VariantModel(Grid.of(rotation, WIDE), y)
     assert model.null_ml.where[0] == INTERIOR
 
 
@@ -198,8 +199,8 @@ def test_bounds():
 @given(st.integers(0, 10_000), st.floats(-1e6, 1e6), st.floats(1e-3, 1e3))
 def test_shift_and_scale_of_the_response(seed, shift, scale):
     case = genomic(seed, n=40)
-    before = VariantModel(case.rotation, case.y, WIDE)
-    after = VariantModel(case.rotation, scale * case.y + shift, WIDE)
+    before = VariantModel(Grid.of(case.rotation, WIDE), case.y)
+    after = VariantModel(Grid.of(case.rotation, WIDE), scale * case.y + shift)
     products = [m.products(case.rotation.rotate(case.variants.copy())) for m in (before, after)]
     a, b = before.refit(products[0]), after.refit(products[1])
     tolerance = 1e-9 * (1.0 + abs(shift) / scale)
@@ -209,6 +210,6 @@ def test_shift_and_scale_of_the_response(seed, shift, scale):
 
 def test_empty_block():
     case = families(4)
-    model = VariantModel(case.rotation, case.y, WIDE)
+    model = VariantModel(Grid.of(case.rotation, WIDE), case.y)
     fits = model.refit(model.products(case.rotation.rotate(np.empty((0, 60)))))
     assert fits.beta.shape == fits.ml.ratio.shape == (0,)

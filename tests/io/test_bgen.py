@@ -298,6 +298,7 @@ def test_pickled(path):
         ("ID_1\tID_2\tmissing\tSex\r\n0\t0\t0\tD\r\nf\ta\t0\tM\r\ng\tb\t0\tNA", "fg", "ab", [1, 0]),
         ("ID_1 ID_2 missing\n\n0 0 0\nf a 0\n\ng b 0\n", "fg", "ab", [0, 0]),
         ("ID missing sex\n0 0 D\na 0 2\nb 0 0\n", "00", "ab", [2, 0]),
+        ("\ufeffID_1 ID_2 missing\n0 0 0\nf a 0\ng b 0\n", "fg", "ab", [0, 0]),
     ],
 )  # fmt: skip
 def test_people(tmp_path, text, fid, iid, sex):
@@ -400,6 +401,8 @@ def test_no_bgen_file(path, tmp_path):
     refused(path.with_name("cohrt.bgen"), r"There is no file .*cohrt\.bgen; did you mean .*cohort\.bgen\?")
     path.write_bytes(b"")
     refused(path, r"cohort\.bgen is empty")
+    path.write_bytes(bytes(16) + b"bgen")
+    refused(path, r"cut short \(it has 20 bytes, fewer than the shortest header\)")
     path.write_bytes(b"##fileformat=VCFv4.2\n##contig=<ID=1>")
     refused(path, r"is no BGEN file: its bytes 17 to 20 are 76 34 2e 32 instead of 62 67 65 6e")
 

@@ -277,6 +277,7 @@ def test_compressed_variants_where_both_are_there(prefix):
         ("#FID\tIID\tSEX\nf\ta\t1\ng\tb\t2\n", "fg", "ab", [1, 2]),
         ("#IID\na\nb", "00", "ab", [0, 0]),
         ("##x\n\n#IID PHENO SEX\r\na 1.5 M\r\n\r\nb NA F\r\n", "00", "ab", [1, 2]),
+        ("\ufeff#IID SEX\na 1\nb 2\n", "00", "ab", [1, 2]),
         ("#IID\tSID\tCITY\na\t1\tNew York\nb\t1\tRio\n", "00", "ab", [0, 0]),
         ("f a 0 0 1 -9\ng b 0 0 0 -9\n", "fg", "ab", [1, 0]),
         ("f\ta\t0\t0\t2\ng\tb\t0\t0\tNA\n", "fg", "ab", [2, 0]),

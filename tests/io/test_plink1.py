@@ -175,6 +175,16 @@ def refused(path, message):
     assert "\n" not in str(caught.value)
 
 
+def test_a_byte_order_mark_is_no_part_of_a_name(prefix):
+    expected = open_plink1(prefix)
+    for ending in (".fam", ".bim"):
+        file = prefix.with_suffix(ending)
+        file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes())
+    found = open_plink1(prefix)
+    assert found.samples.fid.tolist() == expected.samples.fid.tolist()
+    assert found.variants.chromosome.tolist() == expected.variants.chromosome.tolist()
+
+
 def test_missing_files(prefix):
     refused(prefix.parent / "cohrt", r"There is no PLINK fileset .*cohrt\.bed.*did you mean .*cohort\.bed\?")
     refused(prefix.parent / "no" / "x", "there is no folder .*no either")

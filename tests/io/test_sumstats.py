@@ -185,6 +185,25 @@ def test_logarithms_are_preferred_to_p(tmp_path):
     assert table["status"][0] == "UNFINISHED"
 
 
+def test_each_row_has_what_either_of_two_columns_says(tmp_path):
+    """The GWAS Catalog's harmonised files have columns that are empty in all or some of the rows."""
+    text = (
+        "chromosome base_pair_location effect_allele other_allele beta odds_ratio standard_error p_value "
+        "neg_log_10_p_value\n"
+        "1 5 A C NA 2 0.1 1e-400 NA\n1 6 A C -0.3 NA 0.1 NA 3\n1 7 A C NA NA NA NA NA\n"
+    )
+    found = read_sumstats(written(tmp_path, text.replace(" ", "\t")))
+    np.testing.assert_allclose(found["beta"], [np.log(2), -0.3, np.nan])
+    np.testing.assert_allclose(found["neg_log_10_p_value"], [400, 3, np.nan])
+    np.testing.assert_allclose(found["p_value"], [0, 1e-3, np.nan])
+
+
+def test_names_in_quotation_marks(tmp_path):
+    text = '"SNP","A1","A2","freq","b","se","p","N"\n"rs1","A","G",0.2,1,0.1,0.01,100\n'
+    with pytest.raises(DataError, match=r"stand in quotation marks; write the file without them \(in R"):
+        read_sumstats(written(tmp_path, text))
+
+
 def test_other_tests_than_the_additive_one(tmp_path, caplog):
     text, _ = SNIPPETS["PLINK 1"]
     with caplog.at_level(logging.INFO, "henderson"):

@@ -26,7 +26,7 @@ Floats = NDArray[np.float64]
 
 logger = logging.getLogger("henderson")
 
-#: Upper bounds of p, and what the number of clumped variants below each (and above the next) is called.
+#: Bounds of p, and what the number of clumped variants below each (but not the next) is called.
 BANDS = (("nsig", 1.0), ("s05", 0.05), ("s01", 0.01), ("s001", 0.001), ("s0001", 0.0001))
 _PLACE = ("chromosome", "base_pair_location", "effect_allele", "other_allele")
 _TILE = 256  # variants that are read in one go
@@ -55,7 +55,7 @@ def clump(
     genotypes : str, Path or GenotypeSource
         The genotypes of the people analysed, or of others like them.
     p1, p2 : float
-        Largest p of a variant that starts a clump, and of those listed as its members.
+        Largest p of a variant that starts a clump, and the p that those listed as its members stay below.
     r2 : float
         Least squared correlation with the variant that starts the clump: of alleles in the haplotypes that
         maximum likelihood finds (`haplotype_r2`), among people with both calls.
@@ -69,8 +69,8 @@ def clump(
     pandas.DataFrame
         One row per clump, by p: ``chromosome``, ``base_pair_location``, ``rsid``, ``p_value``,
         ``neg_log_10_p_value`` of the variant that starts it; ``total``, how many others it has, and of these
-        ``nsig`` (p > 0.05), ``s05`` (0.01 to 0.05), ``s01``, ``s001`` and ``s0001`` (p <= 0.0001);
-        ``members``, the identifiers of those with p <= ``p2``, with commas between.
+        ``nsig`` (p >= 0.05), ``s05`` (below 0.05, from 0.01), ``s01``, ``s001`` and ``s0001`` (p < 0.0001);
+        ``members``, the identifiers of those with p < ``p2``, with commas between.
 
     Raises
     ------
@@ -81,8 +81,9 @@ def clump(
     -----
     Variants are found by chromosome, position and alleles where the table has them, otherwise by ``rsid``.
     Those of the table that are not among the genotypes are left out and counted, with a warning if they would
-    have started a clump. Dosages count as the hard calls they are within 0.1 of, otherwise as missing. A
-    man's X chromosome counts as two like ones, whereas PLINK counts it once.
+    have started a clump; of several rows of a variant the one with the smallest p-value counts. Dosages count
+    as the hard calls they are within 0.1 of, otherwise as missing. A man's X chromosome counts as two like
+    ones, whereas PLINK counts it once.
 
     Examples
     --------
@@ -110,7 +111,7 @@ def clump(
             f"None of the {np.count_nonzero(known):,} variants with a p-value is among the genotypes; "
             "identifiers, or positions and alleles, must be those of the same file or genome build."
         )
-    used = used[np.argsort(in_source[used], kind="stable")]
+    used = _once(used, in_source, logs)
     logs, in_source = logs[used], in_source[used]
     neighbours = _Neighbours(source.variants.take(in_source), kb)
     calls = _Calls(source, rows)
@@ -186,19 +187,47 @@ class _Calls:
         return self._tiles[tile]
 
 
+def _once(used: Index, in_source: Index, logs: Floats) -> Index:
+    """Rows in the order of the genotypes; of those of one variant, the one with the smallest p-value."""
+    used = used[np.lexsort((-logs[used], in_source[used]))]
+    places = in_source[used]
+    first = np.append(True, places[1:] != places[:-1])
+    again = int(np.count_nonzero(~first))
+    if again:
+        logger.warning(
+            f"the table has several rows of a variant; {again:,} are left out, those with the larger p-value"
+        )
+    once: Index = used[first]
+    return once
+
+
 def _logs(table: pd.DataFrame) -> Floats:
     """-log10 p of each row."""
     if "neg_log_10_p_value" in table:
-        given: Floats = table["neg_log_10_p_value"].to_numpy(dtype=np.float64, na_value=np.nan)
-        return given
+        return _numbers(table, "neg_log_10_p_value", np.inf)
     if "p_value" in table:
         with np.errstate(divide="ignore"):
-            made: Floats = -np.log10(table["p_value"].to_numpy(dtype=np.float64, na_value=np.nan))
+            made: Floats = -np.log10(_numbers(table, "p_value", 1.0))
         return made
     raise DataError(
         "The table has neither a column neg_log_10_p_value nor p_value; give a scan's table, or what "
         "read_sumstats gives."
     )
+
+
+def _numbers(table: pd.DataFrame, name: str, most: float) -> Floats:
+    """A column of numbers from 0 up, NaN where they are missing."""
+    try:
+        values: Floats = table[name].to_numpy(dtype=np.float64, na_value=np.nan)
+    except (TypeError, ValueError):
+        raise DataError(f"The column {name} of the table holds text; make it numbers.") from None
+    wrong = (values < 0) | (values > most)
+    if wrong.any():
+        row = int(wrong.argmax())
+        raise DataError(
+            f"The column {name} of the table has {values[row]:g} in row {row + 1}, which cannot be."
+        )
+    return values
 
 
 def _located(table: pd.DataFrame, variants: Variants) -> Index:
@@ -269,11 +298,11 @@ def _table(
     }
     counts = np.zeros((len(clumps), len(BANDS)), dtype=np.int64)
     for row, (_, near) in enumerate(clumps):
-        bands = np.searchsorted(edges, logs[near], side="right") - 1
+        bands = np.searchsorted(edges, logs[near], side="left") - 1
         counts[row] = np.bincount(np.maximum(bands, 0), minlength=len(BANDS))
     columns.update({name: counts[:, band] for band, (name, _) in enumerate(BANDS)})
     columns["members"] = np.array(
-        [",".join(names[near[logs[near] >= second]]) for _, near in clumps], dtype=object
+        [",".join(names[near[logs[near] > second]]) for _, near in clumps], dtype=object
     )
     return pd.DataFrame(columns)
 

@@ -73,12 +73,11 @@ def fit_variants(
     --------
     >>> import numpy as np
     >>> import henderson as hd
-    >>> from henderson.association.conditional import fit_variants
     >>> rng = np.random.default_rng(1)
     >>> genotypes = hd.ArraySource.of(rng.integers(0, 3, size=(200, 60)))
     >>> height = rng.normal(size=60) + genotypes.calls[7] + genotypes.calls[20]
     >>> people = {"IID": genotypes.samples.iid, "height": height}
-    >>> fit = fit_variants("height ~ 1", people, genotypes, ["8", "21"])
+    >>> fit = hd.fit_variants("height ~ 1", people, genotypes, ["8", "21"])
     >>> fit.fixef.round(1).to_dict()
     {'(Intercept)': 0.2, '`8`': 0.8, '`21`': 1.0}
     """

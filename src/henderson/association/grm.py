@@ -92,8 +92,7 @@ def grm(
     source = open_source(genotypes)
     rows = None if samples is None else chosen_positions("samples", samples, source.samples.n)
     if variants is None:
-        keep = autosomal(source)
-        _tell_left_out(keep)
+        keep = autosomes_told(source)
     else:
         keep = np.zeros(source.variants.m, dtype=bool)
         keep[chosen_positions("variants", variants, source.variants.m)] = True
@@ -104,8 +103,15 @@ def grm(
     return RelationshipMatrix(result.matrix, people, result.n_variants)
 
 
-def _tell_left_out(keep: Mask) -> None:
-    """Count what is on other chromosomes than autosomes; refuse where that is everything."""
+def autosomes_told(source: GenotypeSource) -> Mask:
+    """Which variants are on autosomes; the others are counted in the log.
+
+    Raises
+    ------
+    DataError
+        If none is.
+    """
+    keep = autosomal(source)
     elsewhere = int(np.count_nonzero(~keep))
     if elsewhere and elsewhere == keep.size:
         raise DataError(
@@ -114,3 +120,4 @@ def _tell_left_out(keep: Mask) -> None:
         )
     if elsewhere:
         _LOG.info(f"{elsewhere:,} variants on sex chromosomes or in mitochondria were left out")
+    return keep

@@ -145,7 +145,8 @@ class InteractionScanner:
         if k > 2:
             more = (of_all - of_variant) / sigma**2
             found |= p_columns("_gxe", neg_log10_chi2(more, np.where(df > 0, df, np.nan)))
-        found |= p_columns("_joint", neg_log10_chi2(of_all / sigma**2, 1.0 + df))
+        every = kept.sum(axis=1)
+        found |= p_columns("_joint", neg_log10_chi2(of_all / sigma**2, np.where(every > 0, every, np.nan)))
         return {**found, "status": self._status(kept)}
 
     def _status(self, kept: NDArray[np.bool_]) -> NDArray[np.str_]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -26,11 +26,13 @@ from henderson.lmm.result import LmerResult, result_of
 if TYPE_CHECKING:
     import pandas as pd
 
+Array = NDArray[np.float64]
 Index = NDArray[np.intp]
 logger = logging.getLogger("henderson")
 #: The grouping factor that stands for a person where people are related.
 PERSON = "iid"
 MATRIX = "the relationship matrix"
+_SHOWN = 20  # traits of a group that the log names
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,6 +47,8 @@ class NullModels:
         Names of the responses.
     fits : tuple of LmerResult
         The models, by REML.
+    design : Design
+        Of the first; the others differ in the response alone.
     notices : tuple of str
         Who was matched, and who was left out and why.
     cut : callable
@@ -56,6 +60,7 @@ class NullModels:
     people: Index
     traits: tuple[str, ...]
     fits: tuple[LmerResult, ...]
+    design: Design
     notices: tuple[str, ...]
     cut: Callable[[RelationshipMatrix], RelationshipMatrix]
     refit: Callable[[RelationshipMatrix], tuple[LmerResult, ...]]
@@ -79,6 +84,8 @@ class Traits:
         Their relationship; none where the formulas name random effects.
     added : int
         Fixed effects that will be added to each model: 1 for a scan.
+    covariates : mapping of str to ndarray, shape (samples.n,), optional
+        More fixed effects, of everybody in ``samples``: variants that a scan is conditioned on.
 
     Attributes
     ----------
@@ -94,6 +101,7 @@ class Traits:
         related: Related | None,
         *,
         added: int = 0,
+        covariates: Mapping[str, Array] | None = None,
     ) -> None:
         import pandas as pd
 
@@ -110,13 +118,18 @@ class Traits:
             labels = person_labels(samples)[self._matched.rows_in_genotypes]
             # categories in this order, so that the levels are the rows of the matrix
             self._frame[PERSON] = pd.Categorical(labels, categories=labels)
+        for name, values in (covariates or {}).items():
+            if name in self._frame:
+                raise DataError(f"the table has a column {name!r}, as a variant is called: rename the column")
+            self._frame[name] = values[self._matched.rows_in_genotypes]
+        more = "".join(f" + `{name}`" for name in covariates or {})
         self._samples, self._related, self._added = samples, related, added
         self._centred = related is not None and related.centred
         self.failed: list[tuple[str, HendersonError]] = []
         self._designs: dict[str, Design] = {}
         for formula in formulas:
             try:
-                self._designs[formula] = _design(formula, self._frame, related)
+                self._designs[formula] = _design(formula + more, self._frame, related)
             except HendersonError as problem:
                 self.failed.append((formula, problem))
 
@@ -126,8 +139,8 @@ class Traits:
         for k, alike in enumerate(groups):
             first = self._designs[alike[0]]
             people = self._matched.rows_in_genotypes[first.rows]
-            names = ", ".join(plain(self._designs[formula].spec.response) for formula in alike)
-            logger.info(f"{people.size:,} people analysed for {names}")
+            names = [plain(self._designs[formula].spec.response) for formula in alike]
+            logger.info(f"{people.size:,} people analysed for {_some(names)}")
 
             def cut(G: RelationshipMatrix, people: Index = people, rows: Index = first.rows) -> Any:
                 return self._cut(G, people, rows)
@@ -150,7 +163,7 @@ class Traits:
                 traits = tuple(plain(self._designs[formula].spec.response) for formula in fits)
                 notices = (*self._notices, *first.notices)
                 refit = partial(self._refit, tuple(fits))
-                yield NullModels(people, traits, tuple(fits.values()), notices, cut, refit)
+                yield NullModels(people, traits, tuple(fits.values()), first, notices, cut, refit)
 
     def _fitted(
         self, formula: str, relationship: dict[str, RelationshipMatrix], like: Engine | None
@@ -168,7 +181,7 @@ class Traits:
 
     def _check_room(self, fit: LmerResult) -> None:
         """Refuse so few people that nothing is left to test with."""
-        n, p = fit.nobs, len(fit.fixef) + self._added
+        n, p = fit.nobs, fit.engine.model.p + self._added
         if n <= p:
             raise DataError(
                 f"there are {n} people for {p} fixed effects, the variant's among them, which leaves nothing "
@@ -192,6 +205,13 @@ def person_labels(samples: Samples) -> NDArray[np.object_]:
     if np.unique(samples.iid).size == samples.n:
         return samples.iid.astype(object)
     return np.array([f"{f}:{i}" for f, i in zip(samples.fid, samples.iid, strict=True)], dtype=object)
+
+
+def _some(names: Sequence[str]) -> str:
+    """Names in a row; of very many the first ones."""
+    shown = names if len(names) <= _SHOWN else names[: _SHOWN - 1]
+    rest = len(names) - len(shown)
+    return ", ".join(shown) + (f" and {rest:,} more" if rest else "")
 
 
 def plain(response: str) -> str:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from henderson.association.chosen import chosen_positions
+from henderson.association.grm import autosomes_told
 from henderson.association.leading import Leading, leading_krylov, leading_of_matrix
 from henderson.association.pca_loadings import PcaLoadings, named_components, write_tabbed
 from henderson.association.sources import open_source
@@ -149,8 +150,9 @@ def pca(
     n_components : int
         How many components.
     variants : array_like of bool, shape (m,), or of int, optional
-        The variants to use; by default all. Those with one genotype only are left out in any case. Variants
-        that are thinned until they are hardly correlated, on autosomes, give the clearest picture.
+        The variants to use; by default those on autosomes, or without a chromosome. Those with one genotype
+        only are left out in any case. Variants that are thinned until they are hardly correlated give the
+        clearest picture.
     samples : array_like of int or bool, optional
         Positions of the people, or one truth value for each; by default everybody. Frequencies are theirs.
     method : {"auto", "exact", "krylov"}
@@ -189,8 +191,9 @@ def pca(
     _check(n_components, method, tolerance)
     source = open_source(genotypes)
     rows = None if samples is None else chosen_positions("samples", samples, source.samples.n)
-    mask = None
-    if variants is not None:
+    if variants is None:
+        mask = autosomes_told(source)
+    else:
         mask = np.zeros(source.variants.m, dtype=bool)
         mask[chosen_positions("variants", variants, source.variants.m)] = True
     operator = GenotypeOperator(source, rows, mask=mask)

@@ -74,7 +74,10 @@ class PcaLoadings:
         source = open_source(genotypes)
         rows = None if samples is None else chosen_positions("samples", samples, source.samples.n)
         found = match_variants(self.variants, source.variants)
-        shared = int(np.count_nonzero(found.rows >= 0))
+        wanted = np.flatnonzero(found.rows >= 0)
+        home = np.full(source.variants.m, -1, dtype=np.intp)
+        home[found.rows[wanted]] = wanted
+        shared = int(np.count_nonzero(home >= 0))
         if not shared:
             raise DataError(
                 f"None of the {self.variants.m:,} variants of the components is among these genotypes; "
@@ -85,9 +88,6 @@ class PcaLoadings:
                 f"{self.variants.m - shared:,} of the {self.variants.m:,} variants of the components are not "
                 "among these genotypes; they count at their mean."
             )
-        wanted = np.flatnonzero(found.rows >= 0)
-        home = np.full(source.variants.m, -1, dtype=np.intp)
-        home[found.rows[wanted]] = wanted
         n = source.samples.n if rows is None else rows.size
         total: Floats = np.zeros((n, self.eigenvalues.size))
         for block in blocks(source, rows, keep=home >= 0):

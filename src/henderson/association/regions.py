@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 Array = NDArray[np.float64]
-_STRETCH = re.compile(r"(?P<chromosome>[^:]+):(?P<start>[\d,]+)-(?P<stop>[\d,]+)")
+_STRETCH = re.compile(r"(?P<chromosome>[^:]+):(?P<start>\d[\d,]*)-(?P<stop>\d[\d,]*)", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -3,37 +3,35 @@
 from __future__ import annotations
 
 import logging
-import os
-from collections import deque
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import chain, repeat
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from threading import Thread
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from henderson.association.columns import Columns
+from henderson.association.conditional import variant_columns
+from henderson.association.interaction import split_interactions
 from henderson.association.null_models import NullModels, Traits
-from henderson.association.relatedness import Genomic, Given, LeftOut, Related, has_chromosomes
+from henderson.association.passes import admit, described, in_order, most_variants, over_blocks
+from henderson.association.plain import PlainRegression
+from henderson.association.relatedness import Genomic, related_of
 from henderson.association.result import ScanResult, as_table
 from henderson.association.rules import OK, ScanRules
-from henderson.association.scanners import Columns, Scanner, Test, orthonormal
+from henderson.association.scanners import Scanner, Test, orthonormal
+from henderson.association.sources import open_source
 from henderson.association.stages import Components, Estimates, Method, Stage, stages
 from henderson.covariance import RelationshipMatrix
 from henderson.engine.ratio.variants import load_kernels
 from henderson.errors import DataError
-from henderson.formula import has_random_terms
 from henderson.genotype import GenotypeSource
-from henderson.genotype.blocks import VariantBlock, block_size, blocks, impute
-from henderson.io.scan_ssf import MANDATORY
+from henderson.genotype.blocks import VariantBlock
+from henderson.io.phenotypes import PhenotypeTable, phenotypes_of
 
 Array = NDArray[np.float64]
 logger = logging.getLogger("henderson")
-EXPLAINED = "follows from the covariates"
-#: GWAS-SSF's columns in its order; what a scan knows besides comes after them.
-FIRST = (*MANDATORY, "neg_log_10_p_value", "rsid", "n")
 
 
 def scan(
@@ -42,8 +40,10 @@ def scan(
     genotypes: str | Path | GenotypeSource,
     *,
     relationship: RelationshipMatrix | Genomic | Literal["loco", "grm"] | None = None,
-    test: Test = "exact",
+    test: Test | None = None,
     loco_components: Components = "chromosome",
+    interaction_kernel: bool = True,
+    condition: Sequence[str] = (),
     rules: ScanRules | None = None,
     threads: int | None = None,
 ) -> ScanResult:
@@ -62,22 +62,29 @@ def scan(
     ----------
     formula : str
         The model without a variant: ``"height ~ age + sex"``. Without a relationship it names its random
-        effects: ``"height ~ age + (1 | family)"``.
+        effects: ``"height ~ age + (1 | family)"``. ``snp`` stands for the variant where its effect may depend
+        on a covariate: ``"height ~ age + sex + snp:age"``.
     data : pandas, polars or pyarrow table, or dict of arrays
         One row per person; columns FID and IID, or IID alone, say who it is.
     genotypes : str, Path or GenotypeSource
-        A PLINK 1 fileset, or genotypes that were opened before.
+        The path of genotypes of any format (`open_genotypes`), or genotypes that were opened before.
     relationship : "loco", "grm", RelationshipMatrix or square pandas DataFrame, optional
-        Relationship of the people. ``"loco"``: each variant is tested with a matrix that leaves its chromosome
-        out. ``"grm"``: with the same matrix, of all people genotyped, from all variants on autosomes that
-        vary, standardised by 2p(1 - p). Or one that is at hand (`grm`, `read_grm`, a frame with IIDs as index
-        and columns). By default ``"loco"``, or ``"grm"`` where there is one chromosome; and none where the
-        formula names random effects.
-    test : {"exact", "null"}
-        Whether each variant has variance components of its own.
+        Relationship of the people. ``"loco"``: each variant is tested with a matrix that leaves its
+        chromosome out (`loco`, with other conventions). ``"grm"``: with the same matrix, of all people
+        genotyped, from all variants on autosomes that vary, standardised by 2p(1 - p). Or one that is at hand
+        (`grm`, `read_grm`, a frame with IIDs as index and columns). By default ``"loco"``, or ``"grm"`` where
+        there is one chromosome; and none where the formula names random effects.
+    test : {"exact", "null"}, optional
+        Whether each variant has variance components of its own, as by default, or those of the model without
+        a variant, as always with interactions.
     loco_components : {"chromosome", "genome"}
         With ``test="null"`` and ``"loco"``: whether components are estimated with each of the matrices, or
         once with that of the whole genome.
+    interaction_kernel : bool
+        With interactions: whether effects in the rest of the genome may depend on the covariate too, which
+        has a relationship matrix of its own for that. Without it, tests of interactions are inflated.
+    condition : sequence of str
+        Variants that are covariates: their names, or chrom:pos:effect:other where a name is not unique.
     rules : ScanRules, optional
         Which variants are tested, and GEMMA's conventions; by default all variants that vary.
     threads : int, optional
@@ -118,55 +125,38 @@ def scan(
     >>> int(result.table["neg_log_10_p_value"].argmax())
     7
     """
-    if test not in get_args(Test):
-        raise DataError(f"test must be 'exact' or 'null', not {test!r}")
     if not (rules is None or isinstance(rules, ScanRules)):
         raise DataError(f"rules must be hd.ScanRules(...), not a {type(rules).__name__}")
     if not (threads is None or (isinstance(threads, int | np.integer) and threads >= 1)):
         raise DataError(f"threads must be a whole number from 1 up; it is {threads!r}")
     source = open_source(genotypes)
-    method = Method(test, loco_components, rules or ScanRules())
-    related = _related(relationship, formula, source, method.rules)
+    table = data if isinstance(data, PhenotypeTable) else phenotypes_of(data)
+    interactions: tuple[str, ...] = ()
+    if isinstance(formula, str):  # what else it may be, is refused below
+        formula, interactions = split_interactions(formula, list(table.columns.columns))
+    test = test or ("null" if interactions else "exact")
+    method = Method(test, loco_components, rules or ScanRules(), interactions, interaction_kernel)
+    method.rules.check(source)
+    related = related_of(relationship, formula, source, method.rules)
     if related is not None and test == "exact":
         Thread(target=load_kernels).start()
-    traits = Traits([formula], data, source.samples, related, added=1)
+    covariates = variant_columns(source, [condition] if isinstance(condition, str) else condition)
+    traits = Traits([formula], table, source.samples, related, added=1, covariates=covariates)
     nulls = next(traits.groups(), None)
     if nulls is None:
         raise traits.failed[0][1]
     estimates: list[Estimates] = []
     blocks: list[Columns] = []
     for stage in stages(nulls, related, method, source.variants.chromosome):
-        scanner, found = stage.prepare()
-        estimates += found
+        scanner, components = stage.prepare()
+        estimates += components
         tested = results(source, nulls, stage, scanner, rules=method.rules, threads=threads)
         blocks += (columns for (columns,) in tested)
     notices = tuple(dict.fromkeys((*nulls.notices, *nulls.fits[0].notices)))
     for notice in notices:
         logger.info(notice)
-    return ScanResult(as_table(blocks), nulls.fits[0], tuple(estimates), notices)
-
-
-def _related(relationship: Any, formula: str, source: GenotypeSource, rules: ScanRules) -> Related | None:
-    """The relationship of the people from what the caller gave."""
-    if relationship is None:
-        if isinstance(formula, str) and has_random_terms(formula):
-            return None
-        return (LeftOut if has_chromosomes(source) else Genomic).by(source, rules)
-    if isinstance(relationship, str) and relationship == "loco":
-        return LeftOut.by(source, rules)
-    if isinstance(relationship, str) and relationship == "grm":
-        return Genomic.by(source, rules)
-    if isinstance(relationship, Genomic):
-        return relationship
-    if type(relationship).__module__.startswith("pandas") and hasattr(relationship, "columns"):
-        if list(relationship.index) != list(relationship.columns):
-            raise DataError("the columns of the relationship matrix are not named as its rows")
-        relationship = RelationshipMatrix.of(relationship.to_numpy(), list(relationship.index))
-    if isinstance(relationship, RelationshipMatrix):
-        return Given(relationship, centred=rules.gemma)
-    raise DataError(
-        "relationship must be a RelationshipMatrix (hd.grm, hd.read_grm), 'loco' or 'grm'; it is a "
-        f"{type(relationship).__name__}"
+    return ScanResult(
+        nulls.traits[0], as_table(blocks), nulls.fits[0], tuple(estimates), source, nulls.people, notices
     )
 
 
@@ -197,59 +187,31 @@ def results(
     progress : callable, optional
         Called after each block with its number of variants.
     """
-    from threadpoolctl import threadpool_limits
-
-    n = nulls.people.size
-    m = source.variants.m if stage.variants is None else int(np.count_nonzero(stage.variants))
-    threads = threads or os.cpu_count() or 1
     basis = orthonormal(nulls.fits[0].engine.model.X)
+    plain = PlainRegression(basis, np.column_stack([fit.engine.model.y for fit in nulls.fits]))
 
     def work(block: VariantBlock) -> list[Columns]:
-        return _tested(source, block, scanner, rules, basis)
+        given = admit(block, rules, basis)
+        known = described(source, block)
+        beside = plain.test(given.X, given.missing)
+        tables = scanner.test(given.copies if scanner.as_they_are else given.X)
+        return [
+            _table(known, {**found, **beside.columns(k, slice(None))}, given.status)
+            for k, found in enumerate(tables)
+        ]
 
-    # Whole blocks side by side, each on one thread: so that what is no matrix product is shared out too
-    workers = threads if scanner.side_by_side else 1
-    size = min(block_size(n), max(1, -(-m // workers)))
-    waiting: deque[Future[list[Columns]]] = deque()
-    with threadpool_limits(1 if workers > 1 else threads), ThreadPoolExecutor(workers) as pool:
-        for block in chain(blocks(source, nulls.people, size, keep=stage.variants), repeat(None, workers)):
-            if block is not None:
-                waiting.append(pool.submit(work, block))
-            if waiting and (block is None or len(waiting) > workers):
-                found = waiting.popleft().result()
-                yield found
-                if progress is not None:
-                    progress(found[0]["n"].size)
-
-
-def _tested(
-    source: GenotypeSource, block: VariantBlock, scanner: Scanner, rules: ScanRules, basis: Array
-) -> list[Columns]:
-    """Columns of each trait's table for one block of variants."""
-    status = rules.judge(block.counts)
-    X = impute(block.take(status == OK))
-    least = rules.least_squares(X)
-    X -= (X @ basis) @ basis.T
-    explained = np.einsum("bn,bn->b", X, X) < least
-    if explained.any():
-        status[np.flatnonzero(status == OK)[explained]] = EXPLAINED
-        X = X[~explained]
-    described = _described(source, block)
-    return [_table(described, columns, status) for columns in scanner.test(X)]
-
-
-def _described(source: GenotypeSource, block: VariantBlock) -> Columns:
-    """What is known of a block's variants before they are tested."""
-    variants = source.variants.take(block.variants)
-    return {
-        "chromosome": variants.chromosome,
-        "base_pair_location": variants.position,
-        "effect_allele": variants.effect_allele,
-        "other_allele": variants.other_allele,
-        "effect_allele_frequency": block.frequency,
-        "rsid": variants.identifier,
-        "n": block.counts.n_people - block.n_missing,
-    }
+    for tables in over_blocks(
+        source,
+        nulls.people,
+        stage.variants,
+        work,
+        side_by_side=scanner.side_by_side,
+        threads=threads,
+        most=most_variants(len(nulls.fits)),
+    ):
+        yield tables
+        if progress is not None:
+            progress(tables[0]["n"].size)
 
 
 def _table(described: Columns, found: Columns, status: NDArray[np.object_]) -> Columns:
@@ -257,26 +219,9 @@ def _table(described: Columns, found: Columns, status: NDArray[np.object_]) -> C
     tested = status == OK
     words = status.copy()
     words[tested] = found["status"]
-    columns = dict(described)
+    columns: Columns = {**described, "status": words}
     for name, values in found.items():
         if name != "status":
             columns[name] = np.full(status.size, np.nan)
             columns[name][tested] = values
-    rest = [name for name in columns if name not in FIRST]
-    return {**{name: columns[name] for name in (*FIRST, *rest)}, "status": words}
-
-
-def open_source(genotypes: str | Path | GenotypeSource) -> GenotypeSource:
-    """Genotypes from a path, or as they are."""
-    from henderson.io.plink1 import open_plink1
-
-    if isinstance(genotypes, str | Path):
-        return open_plink1(genotypes)
-    if not (hasattr(genotypes, "samples") and hasattr(genotypes, "variants") and hasattr(genotypes, "read")):
-        given = "" if genotypes is None else f"; a {type(genotypes).__name__} is neither"
-        raise DataError(
-            f"genotypes must be the path of a PLINK 1 fileset, or what hd.open_plink1 gives{given}"
-        )
-    if not genotypes.variants.m:
-        raise DataError("the genotypes have no variants, so that there is nothing to scan")
-    return genotypes
+    return in_order(columns)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from henderson.association.conditional import find_named, variant_columns
+from henderson.association.conditional import find_named
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -66,21 +66,24 @@ class ScanPlots:
         scan = self.scan
         place = find_named(scan.source.variants, [variant])[variant]
         variants = scan.source.variants
-        effect_allele, other_allele = (
-            str(alleles[place]) for alleles in (variants.effect_allele, variants.other_allele)
-        )
+        columns = {
+            "rsid": variants.identifier,
+            "chromosome": variants.chromosome,
+            "base_pair_location": variants.position,
+            "effect_allele": variants.effect_allele,
+            "other_allele": variants.other_allele,
+        }
         t = scan.table
-        rows = np.flatnonzero(
-            (t["rsid"] == variants.identifier[place])
-            & (t["base_pair_location"] == variants.position[place])
-            & (t["effect_allele"] == effect_allele)
+        same = np.logical_and.reduce(
+            [(t[name] == values[place]).to_numpy() for name, values in columns.items()]
         )
-        row = t.iloc[int(rows[0])]
+        row = t.iloc[int(same.argmax())]
+        [copies] = scan.source.read(slice(place, place + 1), scan.people)
         return variant_effect(
-            variant_columns(scan.source, [variant], scan.people)[variant],
+            copies,
             scan.null.engine.model.y,
-            effect_allele=effect_allele,
-            other_allele=other_allele,
+            effect_allele=str(row["effect_allele"]),
+            other_allele=str(row["other_allele"]),
             beta=float(row["beta"]),
             se=float(row["standard_error"]),
             ax=ax,

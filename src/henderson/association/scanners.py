@@ -9,11 +9,21 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from henderson.association.columns import Columns, p_columns, wald
+from henderson.association.null_scanner import NullScanner
 from henderson.association.rules import OK, ScanRules
 from henderson.covariance import Identity
 from henderson.engine import Engine
 from henderson.engine.ratio.rotation import GroupRotation, Rotation, SpectralRotation
-from henderson.engine.ratio.variants import AT_LOWER, AT_UPPER, AT_ZERO, INTERIOR, RatioOptima, VariantModel
+from henderson.engine.ratio.variants import (
+    AT_LOWER,
+    AT_UPPER,
+    AT_ZERO,
+    INTERIOR,
+    Grid,
+    RatioOptima,
+    VariantModel,
+)
 from henderson.engine.spectral import SpectralEngine
 from henderson.errors import HendersonError
 from henderson.fit.notices import SINGULAR
@@ -23,7 +33,6 @@ from henderson.lmm import LmerResult
 from henderson.model import RandomTerm
 
 Array = NDArray[np.float64]
-Columns = dict[str, NDArray[np.generic]]
 Test = Literal["exact", "null"]
 RESIDUAL = "residual_variance"
 EXACT = "fits the trait exactly"
@@ -35,10 +44,12 @@ NOTHING_LEFT = 1e-13
 class Scanner(Protocol):
     """Tests variants against one or more responses of the same people and covariates.
 
-    ``side_by_side`` says whether several threads may test at the same time.
+    ``side_by_side`` says whether several threads may test at the same time; ``as_they_are`` whether it wants
+    variants from which the covariates are not taken out.
     """
 
     side_by_side: bool
+    as_they_are: bool
 
     def test(self, X: Array) -> list[Columns]:
         """Columns of the results of each response, for variants X (b, n) whose covariates are taken out."""
@@ -58,6 +69,11 @@ def make_scanner(
     """
     engine = fits[0].engine
     rotation = _rotation(engine)
+    if isinstance(rotation, SpectralRotation) and test == "null":
+        known = components or fits
+        ratios = np.array([null.theta[0] ** 2 for null in known])
+        sigmas = np.array([null.sigma for null in known])
+        return NullScanner(rotation, [fit.engine.model.y for fit in fits], ratios, sigmas)
     if rotation is not None:
         return RatioScanner(rotation, fits, components or fits, test, rules)
     return GeneralScanner(fits, test)
@@ -94,18 +110,6 @@ def variance_names(null: LmerResult) -> list[str]:
     return [*names, RESIDUAL]
 
 
-def wald(beta: Array, standard_error: Array, df: int | None) -> Columns:
-    """Effect and p-value: of F(1, df), or of chi-squared where the variances are taken as known."""
-    with np.errstate(divide="ignore", invalid="ignore"):  # a trait that is fitted exactly; see `EXACT`
-        statistic = (beta / standard_error) ** 2
-    tail = neg_log10_chi2(statistic) if df is None else neg_log10_f1(statistic, df)
-    return {"beta": beta, "standard_error": standard_error, **_p("", tail, "_value")}
-
-
-def _p(name: str, tail: Array, ending: str = "") -> Columns:
-    return {f"p{name}{ending}": 10.0**-tail, f"neg_log_10_p{name}{ending}": tail}
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class _RatioTrait:
     """One response of a `RatioScanner`."""
@@ -118,6 +122,7 @@ class RatioScanner:
     """Models with one variance ratio: rotation of a block, then every variant's own search."""
 
     side_by_side = True
+    as_they_are = False
 
     def __init__(
         self,
@@ -132,8 +137,9 @@ class RatioScanner:
         within = rules.ratio_range(float(rotation.counts @ rotation.values / rotation.counts.sum()))
         self._df = rotation.n - rotation.n_fixed - 1
         self._genomic = isinstance(rotation, SpectralRotation)
+        grid = Grid.of(rotation, within)
         self._traits = [
-            _RatioTrait(VariantModel(rotation, fit.engine.model.y, within), null)
+            _RatioTrait(VariantModel(grid, fit.engine.model.y), null)
             for fit, null in zip(fits, components, strict=True)
         ]
 
@@ -163,8 +169,8 @@ class RatioScanner:
             "lambda_reml": ratio,
             "lambda_ml": fits.ml.ratio,
             "log_likelihood": fits.loglik,
-            **_p("_lrt", neg_log10_chi2(np.maximum(2.0 * (fits.loglik - model.null_loglik), 0.0))),
-            **_p("_score", neg_log10_f1(model.n_ml * xpy**2 / (ypy * xpx), self._df)),
+            **p_columns("_lrt", neg_log10_chi2(np.maximum(2.0 * (fits.loglik - model.null_loglik), 0.0))),
+            **p_columns("_score", neg_log10_f1(model.n_ml * xpy**2 / (ypy * xpx), self._df)),
         }
         exact = ~(fits.sigma2 * self._df > NOTHING_LEFT * model.squares)
         unknown = exact | fits.reml.flat
@@ -196,6 +202,7 @@ class GeneralScanner:
     """Any random part: the engine itself, once more for each variant, starting at the null model's theta."""
 
     side_by_side = False  # the engine keeps its last state
+    as_they_are = False
 
     def __init__(self, fits: Sequence[LmerResult], test: Test) -> None:
         self._nulls = fits
@@ -248,8 +255,8 @@ class GeneralScanner:
             **wald(beta, se, df),
             **dict(zip(names, variances, strict=True)),
             "log_likelihood": loglik,
-            **_p("_lrt", neg_log10_chi2(np.maximum(2.0 * (loglik - null_loglik), 0.0))),
-            **_p("_score", neg_log10_f1(score, df)),
+            **p_columns("_lrt", neg_log10_chi2(np.maximum(2.0 * (loglik - null_loglik), 0.0))),
+            **p_columns("_score", neg_log10_f1(score, df)),
             "status": status.astype(str),
         }
 

@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from math import sqrt
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from henderson.association.factor_scanner import FactorScanner, FactorTrait
+from henderson.association.interaction import environments, interaction_scanner
 from henderson.association.null_models import NullModels
 from henderson.association.relatedness import Part, Related
 from henderson.association.rules import ScanRules
 from henderson.association.scanners import Scanner, Test, make_scanner
+from henderson.covariance import DenseRelationship
 from henderson.engine.dense import factor, reml
-from henderson.errors import DataError
+from henderson.errors import DataError, ModelNotSupportedError
 from henderson.genotype.blocks import Mask
 from henderson.genotype.source import Strings
 from henderson.lmm import LmerResult
 
 Array = NDArray[np.float64]
+logger = logging.getLogger("henderson")
 #: Whether the variance components of ``test="null"`` are those of each chromosome's model, or the genome's.
 Components = Literal["chromosome", "genome"]
 #: So many traits at most have Cholesky factors of their own; with more, eigenvectors serve all of them.
@@ -41,13 +45,30 @@ class Method:
         With ``test="null"`` and a chromosome left out: whose components.
     rules : ScanRules
         Which variants are tested.
+    interactions : tuple of str
+        Covariates that a variant's effect may depend on: `interaction_scanner`.
+    interaction_kernel : bool
+        Whether they have relationship matrices of their own.
     """
 
     test: Test
     components: Components
     rules: ScanRules
+    interactions: tuple[str, ...] = ()
+    interaction_kernel: bool = True
 
     def __post_init__(self) -> None:
+        if self.test not in get_args(Test):
+            raise DataError(f"test must be 'exact' or 'null', not {self.test!r}")
+        if self.components not in get_args(Components):
+            raise DataError(f"loco_components must be 'chromosome' or 'genome', not {self.components!r}")
+        if self.interactions and self.test == "exact":
+            raise DataError(
+                "interactions are tested with the variance components of the model without a variant: use "
+                "test='null'"
+            )
+        if self.interactions and self.components == "genome":
+            raise DataError("interactions are tested with the components of each chromosome's model only")
         if self.components == "genome" and self.test == "exact":
             raise DataError(
                 "test='exact' estimates the components for each variant anew, so that "
@@ -67,17 +88,21 @@ class Estimates:
         Of g (per unit of the relationship's diagonal) and of e.
     log_likelihood : float
         The restricted one, with all its constants.
+    interaction_variance : float
+        Of effects that depend on covariates, in a person of average covariates; all together.
     """
 
     chromosome: str
     genetic_variance: float
     residual_variance: float
     log_likelihood: float
+    interaction_variance: float = 0.0
 
     @property
     def h2(self) -> float:
-        """The genetic part of the variance."""
-        return self.genetic_variance / (self.genetic_variance + self.residual_variance)
+        """The part of the variance that g has."""
+        total = self.genetic_variance + self.interaction_variance + self.residual_variance
+        return self.genetic_variance / total
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -104,6 +129,11 @@ def stages(
     nulls: NullModels, related: Related | None, method: Method, chromosome: Strings
 ) -> Iterator[Stage]:
     """The stages of a scan of variants on these chromosomes, in their order."""
+    if method.interactions and related is None:
+        raise ModelNotSupportedError(
+            "interactions of variants are tested with a relationship matrix: give one (relationship='loco' "
+            "or 'grm') and leave out the random effects of the formula"
+        )
     if related is None:
         yield Stage("", None, lambda: (make_scanner(nulls.fits, method.test, method.rules), []))
         return
@@ -113,6 +143,8 @@ def stages(
 
 def _prepared(nulls: NullModels, part: Part, method: Method) -> tuple[Scanner, list[Estimates]]:
     """Models with the relationship of a part, and what they estimate."""
+    if method.interactions:
+        return _interacting(nulls, part, method)
     if part.without is None:
         scanner = make_scanner(nulls.fits, method.test, method.rules)
         return scanner, [_estimates(part.name, fit) for fit in nulls.fits]
@@ -127,6 +159,30 @@ def _prepared(nulls: NullModels, part: Part, method: Method) -> tuple[Scanner, l
     return make_scanner(fits, method.test, method.rules), found
 
 
+def _interacting(nulls: NullModels, part: Part, method: Method) -> tuple[Scanner, list[Estimates]]:
+    """Models of variants whose effects may depend on covariates."""
+    first = nulls.fits[0].engine.model
+    if part.without is None:
+        relationship = first.terms[0].relationship
+        assert isinstance(relationship, DenseRelationship)
+        K = relationship.matrix
+    else:
+        K = nulls.cut(part.without()).matrix
+    scanner, fits = interaction_scanner(
+        K,
+        first.X,
+        [fit.engine.model.y for fit in nulls.fits],
+        environments(nulls.design, method.interactions),
+        kernel=method.interaction_kernel,
+    )
+    found = []
+    for fit in fits:
+        variances = fit.ratios * fit.sigma2
+        others = float(variances[1:].sum())
+        found.append(Estimates(part.name, float(variances[0]), fit.sigma2, fit.loglik, others))
+    return scanner, found
+
+
 def _factored(
     chromosome: str, K: Array, whole: LmerResult, components: Components
 ) -> tuple[FactorTrait, Estimates]:
@@ -134,6 +190,11 @@ def _factored(
     ratio, X, y = float(whole.theta[0] ** 2), whole.engine.model.X, whole.engine.model.y
     if components == "chromosome":
         fit = reml([K], X, y, start=[ratio])
+        if not fit.converged:
+            logger.warning(
+                f"without chromosome {chromosome}, the search for the variances ended after "
+                f"{fit.evaluations} steps short of the maximum"
+            )
         V, ratio, sigma2, loglik = fit.factor, float(fit.ratios[0]), fit.sigma2, fit.loglik
     else:
         V = factor([K], [ratio], X)

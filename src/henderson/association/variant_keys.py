@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from henderson.genotype import Variants
 from henderson.genotype.source import Index
 
+_Key = tuple[str, int, str, str]
 _ALIASES = {"X": "23", "Y": "24", "M": "MT"}
 
 
@@ -34,7 +35,8 @@ class VariantMatch:
 def match_variants(of: Variants, among: Variants) -> VariantMatch:
     """Find variants by chromosome, position and the two alleles, in either order.
 
-    Where several are alike, the first is taken. Chromosomes are alike with or without ``chr``, and X and Y
+    Where several are alike, the first of here is the first of there, the second the second, and so on; where
+    there are fewer there, the last of them. Chromosomes are alike with or without ``chr``, and X and Y
     are also 23 and 24, unless one of the two sides has both names.
 
     Examples
@@ -49,20 +51,26 @@ def match_variants(of: Variants, among: Variants) -> VariantMatch:
     """
     names = [set(np.unique(np.asarray(side.chromosome, dtype=np.str_)).tolist()) for side in (of, among)]
     codes = _codes(*names)
-    known: dict[tuple[str, int, str, str], int] = {}
+    known: dict[_Key, int] = {}
+    alike: dict[_Key, list[int]] = {}
     for row, key in enumerate(_keys(among, codes)):
-        known.setdefault(key, row)
+        before = known.setdefault(key, row)
+        if before != row:
+            alike.setdefault(key, [before]).append(row)
     rows = np.full(of.m, -1, dtype=np.intp)
     flipped = np.zeros(of.m, dtype=bool)
     for k, (chromosome, position, first, second) in enumerate(_keys(of, codes)):
-        rows[k] = known.get((chromosome, position, first, second), -1)
-        if rows[k] < 0:
-            rows[k] = known.get((chromosome, position, second, first), -1)
-            flipped[k] = rows[k] >= 0
+        as_here, other_way = (chromosome, position, first, second), (chromosome, position, second, first)
+        flipped[k] = as_here not in known and other_way in known
+        key = other_way if flipped[k] else as_here
+        rows[k] = known.get(key, -1)
+        if key in alike:
+            left = alike[key]
+            rows[k] = left.pop(0) if len(left) > 1 else left[0]
     return VariantMatch(rows, flipped)
 
 
-def _keys(variants: Variants, codes: dict[str, str]) -> Iterable[tuple[str, int, str, str]]:
+def _keys(variants: Variants, codes: dict[str, str]) -> Iterable[_Key]:
     """What tells each variant from others."""
     chromosomes: list[Any] = [codes.get(name, name) for name in map(str, variants.chromosome)]
     first, second = variants.effect_allele.tolist(), variants.other_allele.tolist()

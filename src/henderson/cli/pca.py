@@ -1,9 +1,9 @@
 """`henderson pca`: where people stand in the directions in which their genotypes differ most."""
 
 from dataclasses import asdict
+from pathlib import Path
 
 import numpy as np
-from pathlib import Path
 
 from henderson.association.pca import PcaResult, pca
 from henderson.cli.common import Reporter, check_folder, check_plots, limited_threads

@@ -159,9 +159,11 @@ def check_bgen(path: Path) -> None:
         raise DataError(f"{path} cannot be read: {problem.strerror or problem}.") from None
     if not start:
         raise DataError(f"{path} is empty; write or copy it again.")
-    if len(start) < _SHORTEST or start[16:20] not in _MAGIC:
+    if len(start) < _SHORTEST:
+        raise damaged(path, f"it has {len(start)} bytes, fewer than the shortest header")
+    if start[16:20] not in _MAGIC:
         raise DataError(
-            f"{path} is no BGEN file: its bytes 17 to 20 are {start[16:20].hex(' ') or 'missing'} instead of "
+            f"{path} is no BGEN file: its bytes 17 to 20 are {start[16:20].hex(' ')} instead of "
             "62 67 65 6e (bgen)."
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from codecs import BOM_UTF8
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -94,13 +95,13 @@ def locate_fields(
 
 
 def read_text(path: Path) -> bytes:
-    """Give the bytes of a text file, once it is sure that they are UTF-8."""
+    """Give the bytes of a text file, once it is sure that they are UTF-8; a byte-order mark is left out."""
     try:
         content = path.read_bytes()
     except OSError as problem:
         raise DataError(f"{path} cannot be read: {problem.strerror or problem}.") from None
     refuse_other_encodings(content, path)
-    return content
+    return content.removeprefix(BOM_UTF8)
 
 
 def refuse_other_encodings(content: bytes, path: Path) -> None:

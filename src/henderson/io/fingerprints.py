@@ -1,5 +1,6 @@
 """Whether a file is still what it was."""
 
+import time
 from collections.abc import Iterable
 from hashlib import blake2b
 from pathlib import Path
@@ -24,7 +25,8 @@ def fingerprint(path: Path) -> str:
     Returns
     -------
     str
-        Its size and a hash of the content, or size and time of the last change of more than 16 MB.
+        Its size and a hash of the content, or size and time of the last change of more than 16 MB. A pipe can
+        be read only once, and by somebody else: it is never the same as another one.
 
     Examples
     --------
@@ -43,6 +45,8 @@ def fingerprint(path: Path) -> str:
             stat = each.stat()
             digest.update(f"{each.relative_to(path)} {stat.st_size} {stat.st_mtime_ns}\n".encode())
         return f"{len(inside)} files, {digest.hexdigest()}"
+    if not path.is_file():
+        return f"a pipe, {time.time_ns()}"
     stat = path.stat()
     if stat.st_size > _READ:
         return f"{stat.st_size} bytes, written {stat.st_mtime_ns}"

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +12,7 @@ from henderson.io.processes import lives, machine
 from henderson.io.whole_files import writing
 
 _NAME = "lock"
+_LOCK = re.compile(rf"{_NAME}\.(?P<machine>[^.]+)\.(?P<process>[0-9]+)")
 
 
 @contextmanager
@@ -43,9 +45,10 @@ def run_lock(folder: Path) -> Iterator[None]:
         own.touch()
     try:
         for other in folder.glob(f"{_NAME}.*"):
-            _, where, process = other.name.split(".")
-            if other == own:
+            found = _LOCK.fullmatch(other.name)
+            if found is None or other == own:
                 continue
+            where, process = found["machine"], found["process"]
             if where == machine() and not lives(process):
                 other.unlink(missing_ok=True)
                 continue

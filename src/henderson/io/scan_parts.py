@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 _MANIFEST = "manifest.json"
+#: What the names of all files in the folder end in, but for the lock.
+_ENDINGS = (_MANIFEST, ".parquet", ".tails.npy", ".note.json", ".partial")
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,9 +159,9 @@ class ScanParts:
         return [json.loads(path.read_bytes()) for path in sorted(self.folder.glob("*.note.json"))]
 
     def clear(self) -> None:
-        """Remove everything in it but the lock."""
+        """Remove everything that was written here but the lock; what else lies here stays."""
         for path in self.folder.iterdir():
-            if not path.name.startswith("lock."):
+            if path.name.endswith(_ENDINGS):
                 path.unlink(missing_ok=True)
 
     def _part(self, name: str) -> Path:

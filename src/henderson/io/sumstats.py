@@ -60,7 +60,8 @@ def read_sumstats(path: str | Path, *, format: str | None = None) -> pd.DataFram
     Notes
     -----
     ``neg_log_10_p_value`` is read from a column of logarithms where there is one; otherwise from the text of
-    p, so that 1e-400, whose ``p_value`` is 0, is 400. Where even the text is 0, it is computed from beta and
+    p, so that 1e-400, whose ``p_value`` is 0, is 400. A row that has only one of the two, or an odds ratio
+    but no effect, gives the other. Where even the text is 0, it is computed from beta and
     its standard error (two-sided normal tail), and counted in a warning. Of tests of several kinds in one
     file, the additive ones (``TEST`` is ``ADD``) are read. Where there is no standard error but a test
     statistic beta / se, it is the quotient. FaST-LMM's weights and LDSC's files have no effect per allele.
@@ -77,6 +78,8 @@ def read_sumstats(path: str | Path, *, format: str | None = None) -> pd.DataFram
       effect_allele  beta  neg_log_10_p_value     n
     0             A   4.0               400.0  1000
     """
+    import pyarrow.compute as pc
+
     path = Path(path)
     if path.suffix == ".parquet":
         layout, columns = _SSF, _of_parquet(path)
@@ -87,8 +90,9 @@ def read_sumstats(path: str | Path, *, format: str | None = None) -> pd.DataFram
         kinds = {name: _kind(ours) for ours, name in found.items()}
         rows = text.read(kinds)
         columns = {ours: rows[name] for ours, name in found.items()}
-        if "p_value" in found and "neg_log_10_p_value" not in found:
-            columns["neg_log_10_p_value"] = rows[f"-log10 {found['p_value']}"]
+        if "p_value" in found:
+            of_p = rows[f"-log10 {found['p_value']}"]
+            columns["neg_log_10_p_value"] = pc.coalesce(columns.get("neg_log_10_p_value", of_p), of_p)
         if "status" in columns:
             columns["status"] = columns["status"].fill_null("ok")
     if format is not None and layout.name.casefold() != format.casefold():
@@ -105,6 +109,11 @@ def _layout(path: Path, names: list[str], format: str | None) -> Layout:
         raise DataError(f"format={format!r} is not one of {known}.")
     layout = recognised(names)
     if layout is None:
+        if all(name[:1] == name[-1:] == '"' for name in names):
+            raise DataError(
+                f"{path}: the names of its columns stand in quotation marks; write the file without them "
+                "(in R: quote=FALSE)."
+            )
         shown = ", ".join(names[:8]) + (", ..." if len(names) > 8 else "")
         raise DataError(
             f"{path}: these columns are of no format that henderson knows: {shown}. It reads {known}; rename "
@@ -194,9 +203,10 @@ def _frame(path: Path, columns: Mapping[str, pa.ChunkedArray]) -> pd.DataFrame:
 
 def _fill_effects(path: Path, given: dict[str, Floats]) -> None:
     """Effects of odds ratios; what is not finite is missing."""
-    if "beta" not in given and "odds_ratio" in given:
+    if "odds_ratio" in given:
         with np.errstate(divide="ignore"):
-            given["beta"] = np.log(given["odds_ratio"])
+            of_ratio = np.log(given["odds_ratio"])
+        given["beta"] = _either(given.get("beta", of_ratio), of_ratio)
     for name in ("beta", "standard_error", "statistic"):
         if name in given and np.isinf(given[name]).any():
             endless = np.isinf(given[name])
@@ -211,8 +221,9 @@ def _fill_logs(path: Path, given: dict[str, Floats], beta: Floats, se: Floats) -
     with np.errstate(divide="ignore", invalid="ignore"):
         if "neg_log_10_p_value" not in given and "z" in given:
             given["neg_log_10_p_value"] = neg_log10_normal(given["z"])
-        if "neg_log_10_p_value" not in given and "p_value" in given:
-            given["neg_log_10_p_value"] = -np.log10(given["p_value"])
+        if "p_value" in given:
+            of_p = -np.log10(given["p_value"])
+            given["neg_log_10_p_value"] = _either(given.get("neg_log_10_p_value", of_p), of_p)
         logs = given.get("neg_log_10_p_value")
         if logs is None:
             return
@@ -232,8 +243,13 @@ def _fill_logs(path: Path, given: dict[str, Floats], beta: Floats, se: Floats) -
                 + (f"; {left:,} stay infinite on the scale of -log10" if left else "")
             )
         given["neg_log_10_p_value"] = np.maximum(logs, 0.0)  # -0.0 is 0, NaN stays
-        if "p_value" not in given:
-            given["p_value"] = 10.0**-logs
+        of_logs = 10.0**-logs
+        given["p_value"] = _either(given.get("p_value", of_logs), of_logs)
+
+
+def _either(first: Floats, second: Floats) -> Floats:
+    """The first, or where it is missing the second: a file may have both columns, and either in a row."""
+    return np.where(np.isnan(first), second, first)
 
 
 def _the_other(effect: pd.Series, ref: pd.Series, alt: pd.Series) -> pd.Series:

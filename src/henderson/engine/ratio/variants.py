@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import log, pi
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -90,6 +91,59 @@ class VariantFits:
     loglik: Array
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Grid:
+    """What the models of all responses share: a basis, and what does not depend on y at some ratios.
+
+    Attributes
+    ----------
+    rotation : Rotation
+        Basis in which V = I + lambda K is diagonal.
+    within : Range
+        Where lambda is looked for.
+    nodes : ndarray, shape (t,)
+        log lambda of the nodes.
+    s : ndarray, shape (K, t)
+        1 / (1 + lambda values) there.
+    extra : ndarray, shape (3, terms)
+        Chebyshev series of `Rotation.extra_logdet` and its two derivatives.
+    logdet : dict of bool to ndarray, shape (t,)
+        log-determinants at the nodes, of REML (True) and of maximum likelihood (False).
+    """
+
+    rotation: Rotation
+    within: Range
+    nodes: Array
+    s: Array
+    extra: Array
+    logdet: dict[bool, Array]
+
+    @classmethod
+    def of(cls, rotation: Rotation, within: Range) -> Self:
+        """Evaluate all of it."""
+        nodes = np.linspace(within.low, within.high, within.n_nodes)
+        ratio = np.exp(nodes)
+        s = 1.0 / (1.0 + np.multiply.outer(rotation.values, ratio))
+        extra = _chebyshev(rotation, within)
+        at_nodes = np.polynomial.chebyshev.chebval(np.linspace(-1.0, 1.0, within.n_nodes), extra[0])
+        logdet = rotation.counts @ np.log1p(np.multiply.outer(rotation.values, ratio))
+        return cls(rotation, within, nodes, s, extra, {True: logdet, False: logdet + at_nodes})
+
+    @property
+    def idle(self) -> int:
+        """Fixed effects along which K is zero, where it is zero along nothing else.
+
+        log|V| does not grow with lambda along these, while y'Py falls in all directions: counting them among
+        the records, maximum likelihood has no maximum.
+        """
+        rotation = self.rotation
+        lost = rotation.n - rotation.counts.sum()
+        if self.within.unbounded or lost == 0 or rotation.values[0] == 0.0:
+            return 0
+        growth = np.polynomial.chebyshev.chebval(1.0, self.extra[1])
+        return round(float(lost - growth))
+
+
 class VariantModel:
     """One response and its fixed effects, to which variants are added one at a time.
 
@@ -98,28 +152,19 @@ class VariantModel:
 
     Parameters
     ----------
-    rotation : Rotation
-        Basis in which V = I + lambda K is diagonal.
+    grid : Grid
+        Basis, and where lambda is looked for.
     y : ndarray, shape (n,)
         The response.
-    within : Range
-        Where lambda is looked for.
     """
 
-    def __init__(self, rotation: Rotation, y: Array, within: Range) -> None:
-        self._rotation = rotation
-        self._response = rotation.response(y)
-        self._range = within
-        self._nodes = np.linspace(within.low, within.high, within.n_nodes)
-        ratio = np.exp(self._nodes)
-        self._s = 1.0 / (1.0 + np.multiply.outer(rotation.values, ratio))
-        self._shared = self._response.shared @ self._s
-        self._extra = _chebyshev(rotation, within)
-        extra = np.polynomial.chebyshev.chebval(np.linspace(-1.0, 1.0, within.n_nodes), self._extra[0])
-        logdet = rotation.counts @ np.log1p(np.multiply.outer(rotation.values, ratio))
-        self.idle = self._idle()
-        self._logdet = {True: logdet, False: logdet + extra}
-        self.null_reml, self.null_ml = self._optima(np.empty((1, 0, rotation.values.size)))
+    def __init__(self, grid: Grid, y: Array) -> None:
+        self._grid = grid
+        self._rotation = grid.rotation
+        self._response = grid.rotation.response(y)
+        self._shared = self._response.shared @ grid.s
+        self.idle = grid.idle
+        self.null_reml, self.null_ml = self._optima(np.empty((1, 0, grid.rotation.values.size)))
 
     # -- the model without a variant -------------------------------------------------------------------
 
@@ -185,15 +230,15 @@ class VariantModel:
         log_ratio, minimum, where = np.empty(b), np.empty(b), np.empty(b, dtype=np.int8)
         search(
             at_nodes,
-            self._nodes,
+            self._grid.nodes,
             self._rotation.values,
             self._rotation.counts,
             self._response.shared,
             products,
-            self._extra[:, :0] if reml else self._extra,
+            self._grid.extra[:, :0] if reml else self._grid.extra,
             float(self._nu(reml, width > 0)),
             reml,
-            self._range.zero,
+            self._grid.within.zero,
             log_ratio,
             minimum,
             where,
@@ -209,7 +254,7 @@ class VariantModel:
         """-2 log likelihood less constants (REML, ML) of each variant at each node, each (b, n_nodes)."""
         b, width, K = products.shape
         p = self._response.columns.shape[0] - 1
-        own = (products.reshape(b * width, K) @ self._s).reshape(b, width, self._nodes.size)
+        own = (products.reshape(b * width, K) @ self._grid.s).reshape(b, width, self._grid.nodes.size)
         without = [*range(p), "y"]
         names = [*range(p), "x", "y"] if width else without
         pairs = iter(self._shared)
@@ -227,23 +272,10 @@ class VariantModel:
         with np.errstate(invalid="ignore", divide="ignore"):
             log_r = np.log(np.maximum(M["y", "y"], 0.0))
         log_r[log_r == -np.inf] = np.inf  # the fixed effects fit y to the last digit: nothing to look for
-        reml = self._logdet[True] + logdet_x + self._nu(True, width > 0) * log_r
-        ml = self._logdet[False] + self._nu(False, width > 0) * log_r
-        shape = (b, self._nodes.size)
+        reml = self._grid.logdet[True] + logdet_x + self._nu(True, width > 0) * log_r
+        ml = self._grid.logdet[False] + self._nu(False, width > 0) * log_r
+        shape = (b, self._grid.nodes.size)
         return np.broadcast_to(reml, shape).copy(), np.broadcast_to(ml, shape).copy()
-
-    def _idle(self) -> int:
-        """Fixed effects along which K is zero, where it is zero along nothing else.
-
-        log|V| does not grow with lambda along these, while y'Py falls in all directions: counting them among
-        the records, maximum likelihood has no maximum.
-        """
-        rotation = self._rotation
-        lost = rotation.n - rotation.counts.sum()
-        if self._range.unbounded or lost == 0 or rotation.values[0] == 0.0:
-            return 0
-        growth = np.polynomial.chebyshev.chebval(1.0, self._extra[1])
-        return round(float(lost - growth))
 
 
 def _chebyshev(rotation: Rotation, within: Range) -> Array:

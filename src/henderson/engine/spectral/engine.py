@@ -22,6 +22,7 @@ from henderson.engine.protocol import (
 from henderson.engine.spectral.fixed_slopes import gram_slopes, moved_products, projected_traces
 from henderson.engine.spectral.point import Point, evaluate
 from henderson.engine.spectral.spectrum import Spectrum, decompose
+from henderson.engine.spectral.starts import Grid
 from henderson.engine.spectral.structure import kernel, mean_diagonal, refuse, times, to_records
 from henderson.model import MixedModel
 
@@ -79,13 +80,14 @@ class SpectralEngine:
     def __init__(self, model: MixedModel) -> None:
         refuse(model)
         fixed = fixed_basis(model.X, model.y, None)
-        self._setup(model, fixed, _spectrum(model, fixed))
+        self._setup(model, fixed, _spectrum(model, fixed), [])
 
-    def _setup(self, model: MixedModel, fixed: FixedBasis, spectrum: Spectrum) -> None:
+    def _setup(self, model: MixedModel, fixed: FixedBasis, spectrum: Spectrum, grid: list[Grid]) -> None:
         self.model = model
         self._term = model.terms[0]
         self._fixed = fixed
         self._spectrum = spectrum
+        self._grid = grid  # filled once, by whichever of the engines that share it is asked first
         self._eta: Array = spectrum.vectors.T @ fixed.columns[:, -1]
         self._logdet_basis = 2.0 * float(np.log(np.abs(np.diag(fixed.R))).sum())
         mean_diagonal = (float(spectrum.values.sum()) + float(np.trace(spectrum.gram))) / model.n
@@ -109,7 +111,7 @@ class SpectralEngine:
     def with_response(self, y: Array) -> SpectralEngine:
         """The same model for another response; the decomposition is shared."""
         fixed = with_response(self._fixed.columns[:, :-1], self._fixed.R, y)
-        return self._derived(replace(self.model, y=y), fixed, self._spectrum)
+        return self._derived(replace(self.model, y=y), fixed)
 
     def with_fixed(self, X: Array) -> SpectralEngine:
         """The same model with other fixed effects, which takes a new decomposition."""
@@ -119,12 +121,11 @@ class SpectralEngine:
         """The same model; prior weights are refused."""
         model = replace(self.model, weights=weights)
         refuse(model)
-        return self._derived(model, self._fixed, self._spectrum)
+        return self._derived(model, self._fixed)
 
-    @classmethod
-    def _derived(cls, model: MixedModel, fixed: FixedBasis, spectrum: Spectrum) -> SpectralEngine:
-        engine = cls.__new__(cls)
-        engine._setup(model, fixed, spectrum)
+    def _derived(self, model: MixedModel, fixed: FixedBasis) -> SpectralEngine:
+        engine = type(self).__new__(type(self))
+        engine._setup(model, fixed, self._spectrum, self._grid)
         return engine
 
     @property
@@ -152,9 +153,10 @@ class SpectralEngine:
 
         The likelihood may have several peaks in lambda, of which a search from anywhere finds the nearest.
         """
-        ratios = np.logspace(-5.0, 5.0, 41) / self._scale**2
-        thetas = [self._term.covariance.nearest(np.array([[np.sqrt(ratio)]])) for ratio in ratios]
-        return min(thetas, key=lambda theta: self.criterion(theta).profiled(reml))
+        if not self._grid:
+            self._grid.append(Grid.of(self._spectrum, np.logspace(-5.0, 5.0, 41) / self._scale**2))
+        ratio = self._grid[0].best(self._eta, self._nu(reml), reml=reml)
+        return self._term.covariance.nearest(np.array([[np.sqrt(ratio)]]))
 
     # -- one theta -------------------------------------------------------------------------------------
 
