@@ -291,3 +291,14 @@ def test_clumps_of_real_genomes(table, fileset, rules, expected):
         read_sumstats(GWAS / f"expected/{table}.glm.linear.gz"), open_plink1(GWAS / "data" / fileset), **rules
     )
     assert [len(found), *found[COUNTS].sum().tolist()] == expected
+
+
+def test_other_tables_than_pandas():
+    """polars tables and plain mappings are tables too."""
+    pl = pytest.importorskip("polars")
+    calls = np.random.default_rng(1).integers(0, 3, 50)
+    genotypes = ArraySource.of([calls, calls, calls[::-1]])
+    columns = {"rsid": ["1", "2", "3"], "p_value": [1e-6, 1e-9, 1e-5]}
+    expected = clump(pd.DataFrame(columns), genotypes)
+    for table in (columns, pl.DataFrame(columns)):
+        pd.testing.assert_frame_equal(clump(table, genotypes), expected)

@@ -163,6 +163,26 @@ def test_other_genotypes_make_the_matrices(people):
     pd.testing.assert_frame_equal(by_mask.table, by_source.table, check_exact=False, rtol=1e-9)
 
 
+def test_chromosomes_of_other_genotypes_may_be_named_in_another_way(people, caplog):
+    source, table = people
+    named = on_chromosomes(source, np.char.add("chr", CHROMOSOMES))
+    alike = hd.scan("y ~ age", table, source, relationship="loco")
+    found = hd.scan("y ~ age", table, named, relationship=hd.loco(source))
+    assert found.components["log_likelihood"].tolist() == alike.components["log_likelihood"].tolist()
+    pd.testing.assert_frame_equal(found.table[NUMBERS], alike.table[NUMBERS])
+    assert "name them alike" not in caplog.text
+
+
+def test_chromosomes_that_are_not_in_the_matrix_are_said(people, caplog):
+    """Nothing can be left out for them; X never is in it, and needs no word."""
+    source, table = people
+    named = on_chromosomes(source, np.where(CHROMOSOMES == "7", "NC_000007.14", CHROMOSOMES))
+    hd.scan("y ~ age", table, named, relationship=hd.loco(source))
+    told = "no variants on chromosome NC_000007.14: it is used as it is"
+    assert caplog.text.count(told) == 1
+    assert "other names (1, 7, X), name them alike" in caplog.text
+
+
 def test_pairwise_missing_calls(people):
     source, _ = people
     related = hd.loco(source, missing="pairwise")
@@ -290,7 +310,7 @@ def test_fastlmm(case):
 def test_gemma():
     """GEMMA's -loco 19 on fractional genotypes (BIMBAM), by its rules."""
     folder = GWAS / "data" / "mouse_hs1940"
-    geno = pd.read_csv(folder / "mouse_hs1940.geno.txt.gz", header=None, sep=r",\s*", engine="python")
+    geno = pd.read_csv(folder / "mouse_hs1940.geno.txt.gz", header=None, skipinitialspace=True)
     placed = pd.read_csv(folder / "mouse_hs1940.anno.txt.gz", header=None, sep="\t")
     chromosome = placed.set_index(0)[2].loc[geno[0]].astype(str).to_numpy()
     people = reference_cohort("mouse_hs1940")

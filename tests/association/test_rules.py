@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 import henderson as hd
 from henderson.association.rules import OK, ScanRules
 from henderson.genotype import ArraySource
+from henderson.genotype.blocks import passes
 from henderson.genotype.chromosomes import Kind
 from henderson.genotype.counts import count_calls, count_dosages
 from henderson.genotype.hwe import hwe_p_values
@@ -53,6 +54,17 @@ def test_judge(calls, **limits):
     rules = ScanRules(**limits)
     found = rules.judge(count_calls(np.array(calls, dtype=np.int8)))
     assert found.tolist() == [by_definition(row, rules) for row in calls]
+
+
+@pytest.mark.parametrize("share", [k / 100 for k in range(1, 50)])
+def test_limits_themselves_pass(share):
+    """Whichever allele is counted: 0.29 * 100 is not 29, and 1 - 0.07 not the double next to 0.93."""
+    k = round(100 * share)
+    calls = np.array([[2] * k + [0] * (100 - k), [0] * k + [2] * (100 - k)], dtype=np.int8)
+    assert ScanRules(min_maf=share).judge(count_calls(calls)).tolist() == [OK] * 2
+    assert passes(count_calls(calls), min_maf=share).all()
+    missing = np.array([[-1] * k + [0, 1] * 50], dtype=np.int8)[:, :100]
+    assert ScanRules(max_missing=share).judge(count_calls(missing)).tolist() == [OK]
 
 
 @pytest.mark.parametrize("maf", [0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45])

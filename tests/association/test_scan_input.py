@@ -67,7 +67,7 @@ REFUSED = {
     "unknown covariate": ({"formula": "y ~ agee"}, "has no column 'agee'; did you mean 'age'"),
     "unknown trait": ({"formula": "yy ~ age"}, "has no column 'yy'; did you mean 'y'"),
     "table is a path": ({"table": "pheno.txt"}, "data is a str, not a pandas"),
-    "no such file": ({"genotypes": "no/such/file"}, "There is no PLINK fileset no/such/file"),
+    "no such file": ({"genotypes": "no/such/file"}, "There are no genotypes no/such/file"),
     "test": ({"test": "foo"}, "test must be 'exact' or 'null', not 'foo'"),
     "word for a matrix": (
         {"relationship": "kinship"},
@@ -107,7 +107,6 @@ def test_refused(options, message):
 
 
 FORMULAS = {
-    "no random effects": ("y ~ age", None, r"relationship='grm', or a matrix\), or a grouping factor"),
     "no response": ("~ age", "grm", "the response is missing"),
     "no tilde": ("y", "grm", "a '~' is missing"),
     "open bracket": ("y ~ (age", "grm", r"this '\(' is never closed"),

@@ -221,6 +221,15 @@ def test_mistakes(cohort, capfd, options, words):
     assert names(cohort, "out") in ([], ["out.grm.log"])
 
 
+def test_a_chosen_chromosome_of_another_species_is_no_human_x(command, chromosomes):
+    """Which numbers are autosomes is seen in all of the file, not in what --chr leaves of it."""
+    chromosomes(("1", "22", "23", "24", "29"))
+    said = command(*GRM, "--chr", "23", "--mind", "0.5")
+    assert "there is a chromosome 29" in said
+    assert "men" not in said
+    check_matrix(np.repeat(np.arange(5) == 2, M // 5))
+
+
 def test_only_sex_chromosomes(chromosomes, capfd):
     chromosomes(("X", "Y"))
     assert "are on sex chromosomes or in mitochondria; name these chromosomes (--chr)" in refused(capfd, *GRM)

@@ -268,6 +268,17 @@ def test_a_manifest_that_cannot_be_read(stopped, capfd):
     assert "out.parts/manifest.json cannot be read: --no-resume starts anew" in sentence
 
 
+def test_what_others_keep_in_the_folder_stays(three, done):
+    folder = Path("out.parts")
+    (folder / "sub").mkdir(parents=True)
+    strange = [folder / "data.csv", folder / "lock.old"]
+    for path in strange:
+        path.write_text("precious")
+    done("--no-resume")
+    assert [path.read_text() for path in strange] == ["precious"] * 2
+    assert sorted(path.name for path in folder.iterdir()) == ["data.csv", "lock.old", "sub"]
+
+
 def test_two_at_once_are_refused(stopped, done, capfd):
     done(out="whole")
     stopped()

@@ -17,7 +17,7 @@ from henderson.genotype import (
     variant_filter,
 )
 from henderson.genotype.blocks import blocks
-from henderson.genotype.counts import count_calls
+from henderson.genotype.counts import count_calls, count_dosages
 from plink_files import random_genotypes
 
 CALLS = st.tuples(st.integers(1, 6), st.integers(1, 21)).flatmap(
@@ -78,6 +78,12 @@ def test_imputed_and_standardised(calls):
     assert (hwe[calls < 0] == 0).all()
     p = filled.mean(axis=1, keepdims=True)[varies[called]] / 2
     assert np.allclose(hwe[varies], (filled[varies[called]] - 2 * p) / np.sqrt(2 * p * (1 - p)))
+
+
+def test_hard_calls_among_dosages_are_those_of_plink2():
+    """`plink2 --vcf FILE dosage=DS --geno-counts`: a dosage printed as 0.1 off is a hard call."""
+    dosages = np.float32([[0, 0.1, 0.9, 1, 1.1, 1.9, 2], [0.101, 0.2, 0.899, 1.101, 1.5, 1.899, np.nan]])
+    assert count_dosages(dosages).copies.tolist() == [[2, 3, 2], [0, 0, 0]]
 
 
 def test_calls_are_left_as_they_were():

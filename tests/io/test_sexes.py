@@ -29,6 +29,14 @@ def test_sexes(tmp_path, text, expected):
     assert f"{expected.count(1)} men, {expected.count(2)} women" in notice
 
 
+def test_of_a_fam_file_the_sexes_and_not_the_phenotypes_count(tmp_path):
+    path = tmp_path / "cohort.fam"
+    path.write_text("f a 0 0 1 -9\nf b 0 0 2 1\nf c 0 0 0 2\n")
+    found, notice = with_sexes(PEOPLE, path)
+    assert found.sex.tolist() == [1, 2, 0, 1]
+    assert notice == "2 men, 1 women, 1 not known"
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

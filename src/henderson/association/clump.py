@@ -18,6 +18,7 @@ from henderson.association.variant_keys import match_variants
 from henderson.errors import DataError
 from henderson.genotype import GenotypeSource, Variants
 from henderson.genotype.source import Index
+from henderson.io.frame import to_pandas
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,7 +35,7 @@ _REMEMBERED = 1 << 28  # bytes of such pieces that are kept, in case that neighb
 
 
 def clump(
-    table: pd.DataFrame,
+    table: Any,
     genotypes: str | Path | GenotypeSource,
     *,
     p1: float = 1e-4,
@@ -50,7 +51,7 @@ def clump(
 
     Parameters
     ----------
-    table : pandas.DataFrame
+    table : pandas, polars or pyarrow table, or mapping of names to arrays
         Summary statistics: a scan's table, or what `read_sumstats` gives.
     genotypes : str, Path or GenotypeSource
         The genotypes of the people analysed, or of others like them.
@@ -100,6 +101,7 @@ def clump(
     _check(p1=p1, p2=p2, r2=r2, kb=kb)
     source = open_source(genotypes)
     rows = None if samples is None else chosen_positions("samples", samples, source.samples.n)
+    table = to_pandas(table)
     logs = _logs(table)
     in_source = _located(table, source.variants)
     first, second = -np.log10(p1), -np.log10(p2)

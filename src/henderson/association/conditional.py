@@ -150,7 +150,7 @@ def find_named(variants: Variants, ids: Sequence[str]) -> dict[str, int]:
     DataError
         If one is not there, or several have its name.
     """
-    asked = list(dict.fromkeys(ids))
+    asked = list(dict.fromkeys(map(str, ids)))
     names: NDArray[np.str_] = np.asarray(variants.identifier, dtype=np.str_)
     places: dict[str, list[int]] = {name: [] for name in asked}
     for place in np.flatnonzero(np.isin(names, np.array(asked, dtype=np.str_))).tolist():

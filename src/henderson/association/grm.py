@@ -116,7 +116,8 @@ def autosomes_told(source: GenotypeSource) -> Mask:
     if elsewhere and elsewhere == keep.size:
         raise DataError(
             f"all {elsewhere:,} variants are on sex chromosomes or in mitochondria, and relationships are "
-            "estimated from autosomes; ask for these variants (variants=...) if that is what you want."
+            "estimated from autosomes: take them from other genotypes (for a scan --grm-bfile or --grm), or "
+            "ask for these variants (variants=...) if that is what you want."
         )
     if elsewhere:
         _LOG.info(f"{elsewhere:,} variants on sex chromosomes or in mitochondria were left out")

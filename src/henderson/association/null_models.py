@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from henderson.association.relatedness import Related
 from henderson.covariance import RelationshipMatrix
 from henderson.engine import Engine
-from henderson.errors import DataError, FormulaError, HendersonError, ModelNotSupportedError
+from henderson.errors import DataError, HendersonError, ModelNotSupportedError
 from henderson.fit.fitting import fit_design
 from henderson.formula import Design, build_design, has_random_terms, names_in
 from henderson.genotype import Samples
@@ -220,18 +220,12 @@ def plain(response: str) -> str:
 
 
 def _check_random(formula: str, related: Related | None) -> None:
-    """Refuse a formula that cannot be read, and one with random effects too many or too few."""
+    """Refuse a formula that cannot be read, and random effects beside a relationship."""
     if not isinstance(formula, str):
         raise DataError(
             f"the formula is a {type(formula).__name__}, and a string is needed, such as 'height ~ age + sex'"
         )
-    has_random = has_random_terms(formula)
-    if related is None and not has_random:
-        raise FormulaError(
-            f"the formula {formula!r} has no random effects: give the relationship of the people "
-            "(relationship='grm', or a matrix), or a grouping factor, as in '... + (1 | family)'"
-        )
-    if related is not None and has_random:
+    if related is not None and has_random_terms(formula):
         raise ModelNotSupportedError(
             f"the formula {formula!r} has random effects, and a relationship matrix beside them is not "
             "supported yet: leave out one or the other"

@@ -12,7 +12,7 @@ from typing import Any, Protocol, Self, TypedDict
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from henderson.association.grm import grm
+from henderson.association.grm import autosomes_told, grm
 from henderson.association.rules import OK, ScanRules
 from henderson.association.sources import open_source
 from henderson.covariance import RelationshipMatrix
@@ -20,13 +20,14 @@ from henderson.errors import DataError
 from henderson.formula import has_random_terms
 from henderson.genotype import GenotypeSource, Samples
 from henderson.genotype.blocks import Mask, Scale, count_variants
-from henderson.genotype.chromosomes import autosomal
+from henderson.genotype.chromosomes import NOT_AUTOSOMES, alike_names, autosomal
 from henderson.genotype.counts import VarianceKind
 from henderson.genotype.gram import Missing, products
 from henderson.genotype.source import Strings
 
 Index = NDArray[np.intp]
 logger = logging.getLogger("henderson")
+_SHOWN = 5  # chromosomes that a notice names
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -180,8 +181,9 @@ class Genomic:
     ) -> None:
         self._source, self.members, self.centred = source, source.samples, centred
         self._conventions: _Conventions = {"scale": scale, "missing": missing, "variance": variance}
-        self._variants = autosomal(source) if variants is None else variants
+        self._variants = autosomes_told(source) if variants is None else variants
         self._known: tuple[Index, RelationshipMatrix] | None = None
+        self._told = False
 
     @classmethod
     def by(cls, source: GenotypeSource, rules: ScanRules) -> Self:
@@ -227,10 +229,22 @@ class LeftOut(Genomic):
         """One chromosome after the other, in the order in which they first occur."""
         whole, used = self.matrix(people), self._used(people)
         names, first = np.unique(chromosome, return_index=True)
+        plain, there = alike_names(names, self._source.variants.chromosome)
+        self._tell_absent(np.setdiff1d(plain, (*there, *NOT_AUTOSOMES)), there)
         for name in names[np.argsort(first)]:
-            own = used & (self._source.variants.chromosome == name)
+            own = used & (there == plain[names == name])
             without = partial(self._without, whole, own, name) if own.any() else None
             yield Part(str(name), chromosome == name, without)
+
+    def _tell_absent(self, absent: Strings, there: Strings) -> None:
+        """Warn of chromosomes that cannot be left out, since the matrix is made of others."""
+        if absent.size and not self._told:
+            self._told = True
+            unknown, known = (", ".join(np.unique(each)[:_SHOWN].tolist()) for each in (absent, there))
+            logger.warning(
+                f"the relationship matrix has no variants on chromosome {unknown}: it is used as it is; "
+                f"if it is made of the same chromosomes by other names ({known}), name them alike"
+            )
 
     def _without(self, whole: RelationshipMatrix, own: Mask, name: str) -> RelationshipMatrix:
         part = products(self._source, keep=own, **self._conventions)

@@ -110,9 +110,9 @@ class ScanRules:
                 "no calls": counts.n_missing == counts.n_people,
                 "monomorphic": ~counts.varies,
                 f"missing rate above {self.max_missing:g}": (
-                    counts.n_missing > self.max_missing * counts.n_people
+                    counts.n_missing > (self.max_missing + _ROUNDING) * counts.n_people
                 ),
-                f"allele frequency below {self.min_maf:g}": ((p < self.min_maf) | (p > 1.0 - self.min_maf)),
+                f"allele frequency below {self.min_maf:g}": np.minimum(p, 1.0 - p) < self.min_maf - _ROUNDING,
             }
             if self.min_mac > 0.0:
                 few = counts.minor_alleles < self.min_mac - _ROUNDING * counts.n_alleles

@@ -165,7 +165,7 @@ def gwas(
     clump_p1
         With --clump: largest p-value of a variant that starts a clump.
     clump_p2
-        With --clump: largest p-value of the variants listed in a clump.
+        With --clump: the variants listed in a clump have a p-value below this.
     clump_r2
         With --clump: least squared correlation with the variant that starts it.
     clump_kb
@@ -336,8 +336,8 @@ def pca(
 ) -> None:
     """Principal components of genotypes: where people come from, as covariates for a scan.
 
-    Missing genotypes count at the mean. Variants that are hardly correlated (thinned, --extract) on autosomes
-    (--chr 1-22) give the clearest picture. Up to 5,000 people the relationship matrix is formed; for more it
+    Missing genotypes count at the mean; variants on autosomes are used. Variants that are hardly correlated
+    (thinned, --extract) give the clearest picture. Up to 5,000 people the relationship matrix is formed; for more it
     is not, and the components are found by repeated passes over the genotypes.
 
     Parameters
@@ -380,7 +380,7 @@ def clump(
     p1
         Largest p-value of a variant that starts a clump.
     p2
-        Largest p-value of the variants listed in a clump.
+        The variants listed in a clump have a p-value below this.
     r2
         Least squared correlation with the variant that starts the clump.
     kb

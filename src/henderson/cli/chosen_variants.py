@@ -60,7 +60,7 @@ def on_chromosomes(variants: Variants, text: str, *, autosome_num: int | None = 
     kept = np.array([name in wanted for name in there], dtype=bool)[places]
     if not kept.any():
         shown = sorted(set(there), key=lambda name: (len(name), name))
-        others = ", ..." if len(shown) > _SHOWN else ""
+        others = " and others" if len(shown) > _SHOWN else ""
         raise DataError(
             f"--chr {text}: no variant is there; the genotypes have chromosome "
             f"{', '.join(shown[:_SHOWN])}{others}."

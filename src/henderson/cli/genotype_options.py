@@ -15,7 +15,7 @@ from henderson.errors import DataError
 from henderson.genotype import GenotypeSource, count_variants
 from henderson.genotype.chromosomes import Kind, check_build, chromosome_kinds
 from henderson.genotype.counts import is_missing
-from henderson.genotype.ploidy import sex_aware
+from henderson.genotype.ploidy import autosomes_said, sex_aware
 from henderson.genotype.selection import select, with_samples
 from henderson.io.id_lists import find_people
 from henderson.io.sexes import with_sexes
@@ -27,6 +27,7 @@ __all__ = ["GenotypeOptions", "check_genotypes", "open_selected", "passing", "ru
 
 _GENOTYPES_READ = 1 << 24
 _SHOWN = 3
+_ROUNDING = 1e-12  # 0.29 of 100 is a little less than 29
 
 
 def rules_of(options: GenotypeOptions, base: ScanRules) -> ScanRules:
@@ -56,6 +57,7 @@ def open_selected(options: GenotypeOptions, report: "Reporter") -> GenotypeSourc
     check_genotypes(options)
     check_build(options.build)
     source = _opened(options)
+    options = replace(options, autosome_num=autosomes_said(source.variants, options.autosome_num))
     rules_of(options, ScanRules()).check(source)
     said = [f"{options.path}: {_people(source)}, {_variants(source)}"]
     people = np.ones(source.samples.n, dtype=bool)
@@ -128,7 +130,7 @@ def _without_missing(source: GenotypeSource, options: GenotypeOptions) -> tuple[
     missing = np.zeros(source.samples.n, dtype=np.int64)
     for start in range(0, m, size):
         missing += is_missing(judged.read(slice(start, min(start + size, m)))).sum(axis=0)
-    kept: NDArray[np.bool_] = missing <= (options.mind or 0.0) * m
+    kept: NDArray[np.bool_] = missing <= ((options.mind or 0.0) + _ROUNDING) * m
     _left("--mind", kept, "people")
     lost = np.flatnonzero(~kept)
     if not lost.size:

@@ -25,6 +25,7 @@ Mask = NDArray[np.bool_]
 _GENOTYPES_PER_BLOCK = 1 << 19  # 4 MB as float64
 _WIDE, _MOST_GENOTYPES = 256, 1 << 24  # so many variants keep BLAS busy, but in 128 MB at most
 _SMALLEST_BLOCK = 64
+_ROUNDING = 1e-12
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -203,7 +204,7 @@ def variant_filter(
 def passes(counts: VariantCounts, *, min_maf: float = 0.0, max_missing: float = 1.0) -> Mask:
     """`variant_filter` for counts that are at hand."""
     p = counts.frequency
-    common = (p >= min_maf) & (p <= 1 - min_maf)
+    common = np.minimum(p, 1 - p) >= min_maf - _ROUNDING
     called = counts.n_missing / max(counts.n_people, 1) <= max_missing
     result: Mask = common & called & counts.varies
     return result

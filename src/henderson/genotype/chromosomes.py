@@ -16,8 +16,9 @@ Build = Literal["hg18", "NCBI36", "b36", "hg19", "GRCh37", "b37", "hg38", "GRCh3
 
 #: Autosomes of a human.
 HUMAN = 22
-_AFTER_AUTOSOMES = ("X", "Y", "XY", "MT")  # PLINK's numbers N + 1 to N + 4
-_LAST_HUMAN = HUMAN + len(_AFTER_AUTOSOMES)
+#: Plain names of those that are no autosomes, in the order of PLINK's numbers N + 1 to N + 4.
+NOT_AUTOSOMES = ("X", "Y", "XY", "MT")
+_LAST_HUMAN = HUMAN + len(NOT_AUTOSOMES)
 _LONGEST_NUMBER = 6
 _SYNONYMS = {"M": "MT", "PAR1": "XY", "PAR2": "XY", "": "0"}
 #: On X, PAR1 ends and PAR2 begins at these positions, both included (PLINK 2's --split-par).
@@ -75,7 +76,7 @@ def _plain(name: str, autosome_num: int) -> str:
         return _SYNONYMS.get(upper, upper if upper in _KINDS else bare)
     number = int(bare)
     beyond = number - autosome_num
-    return _AFTER_AUTOSOMES[beyond - 1] if 0 < beyond <= len(_AFTER_AUTOSOMES) else str(number)
+    return NOT_AUTOSOMES[beyond - 1] if 0 < beyond <= len(NOT_AUTOSOMES) else str(number)
 
 
 def is_number(name: str) -> bool:
@@ -98,6 +99,18 @@ def count_autosomes(names: Strings, autosome_num: int | None = None) -> int:
     bare = (name[3:] if name[:3].lower() == "chr" else name for name in set(names.tolist()))
     largest = max((int(name) for name in bare if is_number(name)), default=0)
     return largest if largest > _LAST_HUMAN else HUMAN
+
+
+def alike_names(one: Strings, other: Strings) -> tuple[Strings, Strings]:
+    """Plain names of two sets of chromosomes, so that they can be compared.
+
+    Examples
+    --------
+    >>> alike_names(np.array(["chr7", "chr29"]), np.array(["7", "23"]))
+    (array(['7', '29'], dtype='<U2'), array(['7', '23'], dtype='<U2'))
+    """
+    most = max(map(count_autosomes, (one, other)))
+    return plain_names(one, most), plain_names(other, most)
 
 
 def check_build(build: str | None) -> None:

@@ -16,8 +16,9 @@ Floats = NDArray[np.float64]
 #: Which variance a standardised variant has been divided by; see `VariantCounts.variance`.
 VarianceKind = Literal["hwe", "sample"]
 
-#: A dosage so close to a whole number is a hard call, as PLINK 2 has it.
-HARD_CALL = 0.1
+#: A dosage so close to a whole number is a hard call, as PLINK 2 has it: 0.1, give or take half of the
+#: 16,384th of a copy that it counts in. One printed as 0.9 is 0.10000002 away from 1 in single precision.
+HARD_CALL = 0.1 + 0.5 / 16_384
 
 _WORD = 8  # calls that are looked at together
 _LOWEST_BITS = np.uint64(0x0101_0101_0101_0101)

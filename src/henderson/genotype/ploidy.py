@@ -107,16 +107,25 @@ def sex_aware(
     >>> aware.read(slice(0, 1)), count_variants(aware).frequency
     (array([[ 0,  2, -1,  1]], dtype=int8), array([0.5]))
     """
-    kinds = chromosome_kinds(source.variants, build=build, autosome_num=autosome_num)
-    n_autosomes = count_autosomes(source.variants.chromosome)
+    n_autosomes = autosomes_said(source.variants, autosome_num)
+    kinds = chromosome_kinds(source.variants, build=build, autosome_num=n_autosomes)
+    for notice in _notices(source, kinds, build):
+        logger.warning(notice)
+    return SexAware(source, replace(source.variants, kind=kinds))
+
+
+def autosomes_said(variants: Variants, autosome_num: int | None = None) -> int:
+    """The number of autosomes, as `count_autosomes` has it; it is logged where numbers of chromosomes say it.
+
+    To be asked before variants are chosen: of 29 autosomes, the 23rd by itself would pass for a human X.
+    """
+    n_autosomes = count_autosomes(variants.chromosome, autosome_num)
     if autosome_num is None and n_autosomes > HUMAN:
         logger.info(
             f"there is a chromosome {n_autosomes}, so that every chromosome with a number counts as an "
             "autosome; say how many there are (autosome_num, --autosome-num) if X has a number too"
         )
-    for notice in _notices(source, kinds, build):
-        logger.warning(notice)
-    return SexAware(source, replace(source.variants, kind=kinds))
+    return n_autosomes
 
 
 def impossible(genotypes: Genotypes, kind: Kind, sex: Sexes) -> Mask:

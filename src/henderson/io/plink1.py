@@ -99,7 +99,7 @@ def open_plink1(path: str | Path) -> Plink1Source:
     array([[2, 1]], dtype=int8)
     """
     bed, bim, fam = _fileset(Path(path))
-    samples = _read_fam(fam)
+    samples = read_fam(fam)
     variants = _read_bim(bim)
     return Plink1Source(bed, samples, variants, _map_bed(bed, variants.m, samples.n))
 
@@ -129,7 +129,7 @@ def _fileset(path: Path) -> list[Path]:
     return files
 
 
-def _read_fam(path: Path) -> Samples:
+def read_fam(path: Path) -> Samples:
     """Read who was genotyped."""
     fields, lines = read_fields(path, _COLUMNS, "people")
     fid, iid, sex = (fields[column::_COLUMNS] for column in (0, 1, 4))

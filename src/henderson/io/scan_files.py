@@ -78,6 +78,7 @@ def scan_writer(
     Examples
     --------
     >>> import tempfile
+    >>> import numpy as np
     >>> import pandas as pd
     >>> block = {
     ...     "chromosome": np.array(["1", "X"]), "base_pair_location": np.array([101, 202]),

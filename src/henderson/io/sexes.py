@@ -11,6 +11,7 @@ from henderson.errors import DataError
 from henderson.genotype.source import Samples
 from henderson.io.alignment import match
 from henderson.io.phenotypes import read_phenotypes
+from henderson.io.plink1 import read_fam
 
 _CODES = {"1": 1, "M": 1, "MALE": 1, "2": 2, "F": 2, "FEMALE": 2}
 _UNKNOWN = {"0", "NAN", "U", "UNKNOWN"}
@@ -25,7 +26,7 @@ def with_sexes(samples: Samples, path: str | Path) -> tuple[Samples, str]:
         Those genotyped.
     path : str or Path
         A table with FID and IID, or IID alone, and a column SEX, or one column besides: 1 or M for men, 2 or
-        F for women, 0 or NA where it is not known.
+        F for women, 0 or NA where it is not known. Or a .fam file.
 
     Returns
     -------
@@ -39,6 +40,16 @@ def with_sexes(samples: Samples, path: str | Path) -> tuple[Samples, str]:
     DataError
         If the file cannot be read, has no such column, or other values; or none of the people is in it.
     """
+    path = Path(path)
+    known = read_fam(path) if path.suffix.lower() == ".fam" else _read_table(path)
+    rows, _ = match(samples, known, names=("the genotypes", str(path)))
+    sex = np.where(rows >= 0, known.sex[rows], samples.sex).astype(np.int8)
+    men, women = int((sex == 1).sum()), int((sex == 2).sum())
+    return replace(samples, sex=sex), f"{men:,} men, {women:,} women, {sex.size - men - women:,} not known"
+
+
+def _read_table(path: Path) -> Samples:
+    """The people of a table, with their sexes."""
     table = read_phenotypes(path, minus_nine_is_missing=True)
     names = [str(name) for name in table.columns.columns]
     wanted = [name for name in names if name.upper() == "SEX"] or names
@@ -51,11 +62,7 @@ def with_sexes(samples: Samples, path: str | Path) -> tuple[Samples, str]:
                 f"{path}: the sex of {table.samples.fid[row]} {table.samples.iid[row]} is {value!r}; write 1 "
                 "or M for men, 2 or F for women, 0 where it is not known."
             )
-    codes = np.array([_CODES.get(value, 0) for value in values], dtype=np.int8)
-    rows, _ = match(samples, table.samples, names=("the genotypes", str(path)))
-    sex = np.where(rows >= 0, codes[rows], samples.sex).astype(np.int8)
-    men, women = int((sex == 1).sum()), int((sex == 2).sum())
-    return replace(samples, sex=sex), f"{men:,} men, {women:,} women, {sex.size - men - women:,} not known"
+    return replace(table.samples, sex=np.array([_CODES.get(value, 0) for value in values], dtype=np.int8))
 
 
 def _code(value: object) -> str:
