@@ -336,3 +336,12 @@ def test_options_are_judged_before_an_older_log_is_replaced(cohort, capfd):
 def test_more_memory_than_there_is(says, monkeypatch):
     monkeypatch.setattr("os.sysconf", lambda name: 4096 if name == "SC_PAGE_SIZE" else 1000)
     says(BASIC, "GB of memory and the machine has 0.0041 GB")
+
+
+def test_a_matrix_at_hand_and_loco(says):
+    says([*put("--grm", "small.npz"), "--loco"], "--loco", "--grm-bfile")
+
+
+def test_a_mistyped_trait_is_found_before_the_genotypes_are_read(says):
+    os.remove("small.bed")
+    says(put("--pheno-name", "heigth"), "--pheno-name", "'heigth'", "did you mean 'height'?")

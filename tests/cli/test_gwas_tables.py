@@ -201,12 +201,46 @@ def test_a_variant_as_covariate(gwas):
 def test_clumps_of_each_trait(capfd, cohort):
     """`--clump` gives what `henderson clump` makes of the finished table."""
     scan = ("gwas", "--bfile", "small", "--pheno", "pheno.txt", "--pheno-name", "height", "--no-plots")
-    status, _, err = henderson(capfd, *scan, "--clump", "--clump-p1", "0.01", "--clump-r2", "0.1", "--out", "own")
+    status, _, err = henderson(
+        capfd, *scan, "--clump", "--clump-p1", "0.01", "--clump-r2", "0.1", "--out", "own"
+    )
     assert status == 0, err
     assert "own.height.clumps.tsv" in err
-    tokens = ("clump", "own.height.parquet", "--bfile", "small", "--p1", "0.01", "--r2", "0.1", "--out", "after")
+    tokens = (
+        "clump",
+        "own.height.parquet",
+        "--bfile",
+        "small",
+        "--p1",
+        "0.01",
+        "--r2",
+        "0.1",
+        "--out",
+        "after",
+    )
     assert henderson(capfd, *tokens)[0] == 0
     text = Path("own.height.clumps.tsv").read_text()
     assert text == Path("after.clumps.tsv").read_text()
     assert len(text.splitlines()) > 1
     assert "--one-table" in refused(capfd, *scan, "--clump", "--one-table", "--out", "no")
+
+
+def test_a_trait_with_an_odd_name_that_has_no_model(capfd, cohort):
+    """Its covariate does not vary among those measured: it is named, the other is analysed."""
+    table = pd.read_csv("pheno.txt", sep="\t", dtype={"FID": str, "IID": str})
+    people = pd.read_csv("covar.txt", sep="\t", dtype=str)
+    men = people.loc[people["sex"] == "M", "IID"]
+    table["c-d"] = table["weight"].where(table["IID"].isin(men))
+    write_table(table[["FID", "IID", "c-d", "height"]], Path("odd.txt"))
+    basic = ("gwas", "--bfile", "small", "--pheno", "odd.txt", "--no-plots", "--out", "out")
+    covariates = ("--covar", "covar.txt", "--covar-name", "sex", "--interaction", "sex")
+    status, _, err = henderson(capfd, *basic, *covariates)
+    assert status == 1, err
+    summary = pd.read_csv("out.traits.tsv", sep="\t").set_index("trait")
+    assert summary.loc["height", "status"] == "ok"
+    assert summary.loc["c-d", "status"] != "ok"
+
+
+def test_one_chromosome_is_not_left_out_and_that_is_said(gwas):
+    assert "one chromosome" in gwas()
+    assert "one chromosome" not in gwas("--no-loco", "--no-resume")

@@ -66,7 +66,9 @@ def test_code_runs(page, somebodys_data, capsys):
 
 
 def test_the_pages_are_found():
-    assert {"README", "primer", "from-lme4", "genome-scan", "genotypes", "after-the-scan"} <= {page.stem for page in PAGES}
+    assert {"README", "primer", "from-lme4", "genome-scan", "genotypes", "after-the-scan"} <= {
+        page.stem for page in PAGES
+    }
 
 
 LINK = re.compile(r"\]\((?!https?:)([^)#]*)(#[^)]*)?\)")

@@ -69,6 +69,7 @@ def admit(block: VariantBlock, rules: ScanRules, basis: Array) -> Admitted:
 def described(source: GenotypeSource, block: VariantBlock) -> Columns:
     """What is known of a block's variants before they are tested."""
     variants = source.variants.take(block.variants)
+    info = {"info": block.counts.info} if source.has_dosages else {}
     return {
         "chromosome": variants.chromosome,
         "base_pair_location": variants.position,
@@ -77,6 +78,7 @@ def described(source: GenotypeSource, block: VariantBlock) -> Columns:
         "effect_allele_frequency": block.frequency,
         "rsid": variants.identifier,
         "n": block.counts.n_people - block.n_missing,
+        **info,
     }
 
 

@@ -337,8 +337,8 @@ def pca(
     """Principal components of genotypes: where people come from, as covariates for a scan.
 
     Missing genotypes count at the mean; variants on autosomes are used. Variants that are hardly correlated
-    (thinned, --extract) give the clearest picture. Up to 5,000 people the relationship matrix is formed; for more it
-    is not, and the components are found by repeated passes over the genotypes.
+    (thinned, --extract) give the clearest picture. Up to 5,000 people the relationship matrix is formed; for
+    more it is not, and the components are found by repeated passes over the genotypes.
 
     Parameters
     ----------

@@ -110,7 +110,8 @@ class GwasOptions:
         chosen = self.genotypes
         lists = (chosen.keep, chosen.remove, chosen.extract, chosen.exclude)
         tables = (self.pheno, self.covar, self.grm, self.grm_bfile)
-        return [*(getattr(chosen, name) for name in chosen.formats), chosen.sample, *lists, *tables]
+        beside = (chosen.sample, chosen.update_sex)
+        return [*(getattr(chosen, name) for name in chosen.formats), *beside, *lists, *tables]
 
 
 def run_gwas(options: GwasOptions) -> int:
@@ -145,6 +146,11 @@ def _check(options: GwasOptions) -> None:
     )
     if options.pfilter is not None and not 0.0 < options.pfilter <= 1.0:
         raise DataError(f"--pfilter must be above 0 and at most 1, as a p-value; it is {options.pfilter:g}.")
+    if options.loco and options.grm is not None:
+        raise DataError(
+            "--loco makes relationship matrices of genotypes, and --grm gives one for all chromosomes: leave "
+            "out one of them (--grm-bfile names the genotypes to make them of)."
+        )
     if options.grm is not None and options.grm_bfile is not None:
         raise DataError("--grm and --grm-bfile both say what the relationship is: leave out one of them.")
     if options.gemma and options.grm_bfile is not None:
@@ -162,7 +168,7 @@ def _check(options: GwasOptions) -> None:
 
 def _run(options: GwasOptions, parts: ScanParts, report: Reporter, threads: int) -> int:
     """Read, scan group by group, and write; gives the number of traits that failed."""
-    source = open_selected(options.genotypes, report)
+    # the tables first: a VCF takes long to read, only to learn of a mistake in a name
     table, formulas = read_traits(
         options.pheno,
         report,
@@ -181,6 +187,7 @@ def _run(options: GwasOptions, parts: ScanParts, report: Reporter, threads: int)
             f"{options.pheno} has {len(names):,} traits, and each would get files of its own: add "
             "--one-table, which writes one table of all of them, or choose traits with --pheno-name."
         )
+    source = open_selected(options.genotypes, report)
     output = Output(
         prefix=options.out,
         options=options.numbers,
@@ -197,6 +204,8 @@ def _run(options: GwasOptions, parts: ScanParts, report: Reporter, threads: int)
         related = _related(options, left, source)
         if related is not None:
             report.line(check_memory(_memory(source, related)))
+            if options.loco is None and options.grm is None and not options.gemma:
+                _tell_without_loco(related, report)
             if method.test == "exact":
                 Thread(target=load_kernels).start()
         scan = Scan(
@@ -211,7 +220,7 @@ def _run(options: GwasOptions, parts: ScanParts, report: Reporter, threads: int)
         )
         covariates = variant_columns(source, options.condition) if options.condition else None
         traits = Traits(left, table, source.samples, related, added=1, covariates=covariates)
-        failed += _every_group(traits, scan, output, _file_names(list(names)))
+        failed += _every_group(traits, scan, output, names)
         if len(failed) == len(formulas):
             parts.clear()
         report.failed(failed, len(formulas))
@@ -253,6 +262,15 @@ def _related(options: GwasOptions, formulas: Sequence[str], source: "GenotypeSou
     return (LeftOut if loco else Genomic).by(source, options.rules)
 
 
+def _tell_without_loco(related: Related, report: Reporter) -> None:
+    """Say that variants are tested with a matrix that they are part of, where nobody asked for it."""
+    if not isinstance(related, LeftOut):
+        report.line(
+            "all variants of the relationship matrix are on one chromosome, which is not left out (LOCO), "
+            "and effects come out a little small: --grm-bfile takes the matrix from the whole genome"
+        )
+
+
 def _memory(source: "GenotypeSource", related: Related) -> float:
     """Bytes at the peak, as measured: while a matrix is decomposed beside those that are kept."""
     n = source.samples.n if related.members is None else max(source.samples.n, related.members.n)
@@ -260,16 +278,17 @@ def _memory(source: "GenotypeSource", related: Related) -> float:
 
 
 def _every_group(
-    traits: Traits, scan: Scan, output: Output, files: Mapping[str, str]
+    traits: Traits, scan: Scan, output: Output, formulas: Mapping[str, str]
 ) -> list[tuple[str, HendersonError]]:
-    """Scan all traits, a group at a time; gives those that failed."""
+    """Scan all traits (formulas by their names), a group at a time; gives those that failed."""
+    files = _file_names(list(formulas))
     failed: list[tuple[str, HendersonError]] = []
     for group in traits.groups():
         _tell_models(group, scan)
         try:
             scanned = scan_group(scan, group)
         except NoModels as problem:
-            failed += [(trait, problem) for trait in group.traits]
+            failed += [(formulas[trait_name(trait)], problem) for trait in group.traits]
             continue
         if scan.one_table:
             note_together(scan, scanned)
