@@ -196,3 +196,28 @@ def test_plink2(name, traits, covariates):
             scale = theirs["SE"] if column == "beta_ols" else theirs[printed]
             rounding = 10.0 ** (np.floor(np.log10(np.abs(theirs[printed]))) - 5) / 2
             assert (difference <= 1e-6 * scale + 1.01 * rounding).all(), (trait, column, difference.max())
+
+
+@needs_gwas_reference
+def test_regenie():
+    """REGENIE without predictions (--ignore-pred): a score test, which is the same regression.
+
+    It imputes missing calls at the mean, so that variants with all calls are compared.
+    """
+    people = reference_cohort("hapmap3")
+    formula = people.formula("q1", covariates=True)
+    scan = hd.scan(formula, people.table, people.genotypes, relationship="grm", test="null")
+    path = GWAS / "expected" / "hapmap3" / "regenie" / "step2_q1_nopred_q1.regenie.gz"
+    theirs = pd.read_csv(path, sep=" ")
+    ours = scan.table.set_index("rsid").loc[theirs["ID"]].reset_index()
+    assert (ours["n"] == theirs["N"]).all()
+    assert np.abs(ours["effect_allele_frequency"] - theirs["A1FREQ"]).max() < 1e-6
+    called = (ours["n"] == len(scan.people)).to_numpy()
+    assert called.sum() > 6000
+    ours, theirs = ours[called], theirs[called]
+    assert (np.abs(ours["beta_ols"] - theirs["BETA"]) < 2e-5 * theirs["SE"]).all()
+    # the residual variance of a score test is that without the variant
+    n, p = len(scan.people), len(scan.null.fixef)
+    t2 = (ours["beta_ols"] / ours["standard_error_ols"]) ** 2
+    chi2 = t2 / (t2 + n - p - 1) * (n - p)
+    assert (np.abs(chi2 - theirs["CHISQ"]) < 1e-5 * (1 + theirs["CHISQ"])).all()
