@@ -14,7 +14,7 @@ demo: $(VENV)/.ready
 	$(BIN)/henderson demo
 
 test: $(VENV)/.ready-check
-	MPLBACKEND=Agg $(BIN)/python -m pytest
+	OPENBLAS_NUM_THREADS=1 MPLBACKEND=Agg $(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: $(VENV)/.ready-check
 	$(BIN)/ruff format --check .
