@@ -42,11 +42,14 @@ class Part:
         Which; by default all.
     without : callable or None
         Computes the relationship without their chromosome; none where it is that of the whole genome.
+    share : float
+        The part of the whole genome's relationship that this leaves out, by the number of variants.
     """
 
     name: str
     variants: Mask | None
     without: Callable[[], RelationshipMatrix] | None
+    share: float = 0.0
 
 
 class Related(Protocol):
@@ -234,7 +237,8 @@ class LeftOut(Genomic):
         for name in names[np.argsort(first)]:
             own = used & (there == plain[names == name])
             without = partial(self._without, whole, own, name) if own.any() else None
-            yield Part(str(name), chromosome == name, without)
+            share = float(own[used].mean()) if own.any() else 0.0
+            yield Part(str(name), chromosome == name, without, share)
 
     def _tell_absent(self, absent: Strings, there: Strings) -> None:
         """Warn of chromosomes that cannot be left out, since the matrix is made of others."""

@@ -150,7 +150,7 @@ def _prepared(nulls: NullModels, part: Part, method: Method) -> tuple[Scanner, l
         return scanner, [_estimates(part.name, fit) for fit in nulls.fits]
     K = nulls.cut(part.without())
     if method.test == "null" and len(nulls.fits) <= _FACTORS[method.components]:
-        models = [_factored(part.name, K.matrix, fit, method.components) for fit in nulls.fits]
+        models = [_factored(part, K.matrix, fit, method.components) for fit in nulls.fits]
         return FactorScanner([trait for trait, _ in models]), [found for _, found in models]
     fits = nulls.refit(K)
     found = [_estimates(part.name, fit) for fit in fits]
@@ -184,22 +184,23 @@ def _interacting(nulls: NullModels, part: Part, method: Method) -> tuple[Scanner
 
 
 def _factored(
-    chromosome: str, K: Array, whole: LmerResult, components: Components
+    part: Part, K: Array, whole: LmerResult, components: Components
 ) -> tuple[FactorTrait, Estimates]:
     """The model of one trait by Cholesky factors of V alone, without eigenvectors."""
     ratio, X, y = float(whole.theta[0] ** 2), whole.engine.model.X, whole.engine.model.y
     if components == "chromosome":
-        fit = reml([K], X, y, start=[ratio])
+        # as if every variant had its share of the variance, and that of those left out went to the residual
+        fit = reml([K], X, y, start=[ratio * (1.0 - part.share) / (1.0 + ratio * part.share)])
         if not fit.converged:
             logger.warning(
-                f"without chromosome {chromosome}, the search for the variances ended after "
+                f"without chromosome {part.name}, the search for the variances ended after "
                 f"{fit.evaluations} steps short of the maximum"
             )
         V, ratio, sigma2, loglik = fit.factor, float(fit.ratios[0]), fit.sigma2, fit.loglik
     else:
         V = factor([K], [ratio], X)
         sigma2, loglik = whole.sigma**2, V.response(y).loglik
-    return FactorTrait(V, y, sqrt(sigma2)), Estimates(chromosome, ratio * sigma2, sigma2, loglik)
+    return FactorTrait(V, y, sqrt(sigma2)), Estimates(part.name, ratio * sigma2, sigma2, loglik)
 
 
 def _estimates(chromosome: str, fit: LmerResult) -> Estimates:
