@@ -51,6 +51,11 @@ def test_human_names(prefix):
         assert kinds([prefix + name for name in names]) == [kind] * len(names)
 
 
+def test_names_of_two_characters():
+    # What PLINK 2 writes with --output-chr 0M, and reads again
+    assert kinds(["01", "0X", "0Y", "XY", "0M"]) == ["AUTOSOME", "X", "Y", "PAR", "MT"]
+
+
 def test_without_a_name():
     assert kinds(["", "chr"]) == ["UNPLACED", "UNPLACED"]
 

@@ -90,11 +90,15 @@ def test_dosages_are_those_of_plink2(tmp_path):
         Line(["./1:0.7", "0/1:2", "0/0:.", "0/0:1"], "1", 12, format="GT:DS"),
         Line(["0:0.25", "1:0.9", ".:.", "0/1:0.75"], "X", 5_000_000, format="GT:DS"),
         Line(["0", "1", ".", "0/1"], "X", 5_000_001),
+        Line([".:0.4", "./.:0.4", ".:0.7", "1/1:1.7"], "X", 5_000_002, format="GT:DS"),
     ]
-    expected = [[1, 0.9, 2, 1.2], [0.7, 2, 0, 1], [0.5, 1.8, np.nan, 0.75], [0, 2, np.nan, 1]]
+    expected = [
+        *[[1, 0.9, 2, 1.2], [0.7, 2, 0, 1], [0.5, 1.8, np.nan, 0.75], [0, 2, np.nan, 1]],
+        [0.8, 0.4, 1.4, 1.7],
+    ]
     for ending in ENDINGS:
         # Whichever comes first: a file of dosages only becomes one at its first dosage.
-        for order in ([0, 1, 2, 3], [3, 2, 1, 0]):
+        for order in ([0, 1, 2, 3, 4], [4, 3, 2, 1, 0]):
             source = open_vcf(write_vcf(tmp_path / f"x{ending}", [lines[j] for j in order]))
             assert source.has_dosages
             assert everything(source).dtype == np.float32
@@ -169,6 +173,28 @@ def test_what_is_told(tmp_path, caplog):
         "--make-pgen",
     ]:
         assert part in caplog.text
+
+
+@pytest.mark.parametrize(("name", "monomorphic", "cells"), [
+    ("DS", ["0", "0"], ["0.5", "1"]),
+    ("GP", ["1", "1"], ["0.5,0.5,0", "0,1,0"]),
+    ("GT:DS", ["0/0:0", "0/0:0"], ["0/1:0.5", "0/1:1"]),
+])  # fmt: skip
+def test_records_without_alternative_are_left_out_whatever_they_have(tmp_path, name, monomorphic, cells):
+    lines = [Line(monomorphic, alternative=".", format=name), Line(cells, format=name)]
+    assert np.allclose(everything(opened(tmp_path, *lines)), [[0.5, 1]])
+
+
+def test_dosages_of_which_nothing_says_the_scale_are_told(tmp_path, caplog):
+    lines = [
+        Line(["0.5", "2"], format="DS"),
+        Line(["0/1:1", "1:1"], "X", format="GT:DS"),
+        Line(["0.5", "0.7"], "X", format="DS"),
+    ]
+    assert np.allclose(everything(opened(tmp_path, *lines[:2])), [[0.5, 2], [1, 2]])
+    assert "have DS but no GT" not in caplog.text
+    assert np.allclose(everything(opened(tmp_path, *lines)), [[0.5, 2], [1, 2], [0.5, 0.7]])
+    assert "DS but no GT that says who has one copy (1 in all)" in caplog.text
 
 
 def test_half_calls_with_a_dosage_are_not_told(tmp_path, caplog):

@@ -100,6 +100,14 @@ def test_records_without_alternative_are_left_out(tmp_path, caplog):
     assert "2 of 3 variants have one allele only; they are left out" in caplog.text
 
 
+@pytest.mark.parametrize("alternative", [".,G", "G,."])
+def test_an_alternative_without_a_name_is_counted_as_in_vcf(tmp_path, alternative):
+    lines = [Line(["0/1", "0/2", "2/2"], alternative=alternative), Line(["0/1", "0/0", "1/1"])]
+    source = open_vcf_zarr(write_vcf_zarr(tmp_path / "x.vcz", lines))
+    assert source.variants.effect_allele.tolist() == [*alternative.split(","), "C"]
+    assert np.array_equal(everything(source), calls_by_hand(lines))
+
+
 def test_a_chunk_is_decompressed_once(tmp_path, monkeypatch):
     source = open_vcf_zarr(write_vcf_zarr(tmp_path / "x.vcz", random_lines(40, 5), chunks=(10, 2)))
     reads = []
@@ -115,11 +123,11 @@ def test_a_chunk_is_decompressed_once(tmp_path, monkeypatch):
 
 
 def test_dosages(tmp_path):
-    lines = lines_of("0/1 0|1 1/1 ./.", "0 1 . 0/1", "./1 0/1 0/0 0/0")
+    lines = lines_of("0/1 0|1 1/1 ./.", "0 1 . 0/1", "./1 0/1 0/0 0/0", ". ./. . 1/1")
     nan = np.nan
-    given = np.array([[1, 0.9, nan, 1.2], [0.25, 0.9, nan, 0.75], [0.7, 2, nan, 1]])
+    given = np.array([[1, 0.9, nan, 1.2], [0.25, 0.9, nan, 0.75], [0.7, 2, nan, 1], [0.4, 0.4, 0.7, 1.7]])
     # As for VCF, where the same numbers come from PLINK 2.
-    expected = [[1, 0.9, 2, 1.2], [0.5, 1.8, nan, 0.75], [0.7, 2, 0, 1]]
+    expected = [[1, 0.9, 2, 1.2], [0.5, 1.8, nan, 0.75], [0.7, 2, 0, 1], [0.8, 0.4, 1.4, 1.7]]
     for dosages in (given, given[:, :, None]):
         source = open_vcf_zarr(write_vcf_zarr(tmp_path / "x.vcz", lines, dosages=dosages, chunks=(2, 3)))
         assert source.has_dosages
@@ -127,13 +135,14 @@ def test_dosages(tmp_path):
         assert np.allclose(everything(source), expected, equal_nan=True)
 
 
-def test_dosages_alone_and_of_several_alleles(tmp_path):
-    lines = [Line(["0/0", "0/0"], alternative="C,G"), Line(["0/0", "0/0"])]
+def test_dosages_alone_and_of_several_alleles(tmp_path, caplog):
+    lines = [Line(["0/0", "0/0"], "X", alternative="C,G"), Line(["0/0", "0/0"])]
     dosages = np.array([[[0.5, 0.25], [0, 2]], [[1.5, np.nan], [np.nan, np.nan]]])
     path = write_vcf_zarr(tmp_path / "x.vcz", lines, dosages=dosages, zarr_format=2)
     shutil.rmtree(path / "call_genotype")
     source = open_vcf_zarr(path)
     assert np.allclose(everything(source), [[0.5, 0], [0.25, 2], [1.5, np.nan]], equal_nan=True)
+    assert "DS but no GT that says who has one copy (2 in all)" in caplog.text
 
 
 def test_half_calls_are_told_once(tmp_path, caplog):

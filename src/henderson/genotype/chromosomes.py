@@ -20,7 +20,8 @@ HUMAN = 22
 NOT_AUTOSOMES = ("X", "Y", "XY", "MT")
 _LAST_HUMAN = HUMAN + len(NOT_AUTOSOMES)
 _LONGEST_NUMBER = 6
-_SYNONYMS = {"M": "MT", "PAR1": "XY", "PAR2": "XY", "": "0"}
+#: Among them what PLINK writes where every name is to have two characters (--output-chr 0M).
+_SYNONYMS = {"M": "MT", "PAR1": "XY", "PAR2": "XY", "0X": "X", "0Y": "Y", "0M": "MT", "": "0"}
 #: On X, PAR1 ends and PAR2 begins at these positions, both included (PLINK 2's --split-par).
 _PAR = {36: (2_709_521, 154_584_237), 37: (2_699_520, 154_931_044), 38: (2_781_479, 155_701_383)}
 _BUILDS = {name.lower(): number for names, number in (

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from henderson.errors import DataError
+from henderson.genotype.chromosomes import count_autosomes, plain_names
 from henderson.genotype.source import MISSING, Index, Strings
+
+logger = logging.getLogger("henderson")
 
 Alleles = NDArray[np.signedinteger[Any]]
 Dosages = NDArray[np.float32]
@@ -19,6 +24,7 @@ Dosages = NDArray[np.float32]
 FILL = -2
 
 _DIPLOID = 2
+_SINGLE = ("X", "Y", "MT")  # chromosomes of which somebody has one copy
 _ROUNDING = 0.005  # by how much a printed dosage may be off
 
 
@@ -33,7 +39,7 @@ class AlleleCalls:
     missing : ndarray of bool
         Where an allele is missing, or both are.
     haploid : ndarray of bool
-        Where one allele was called and there is no second one.
+        Where there is no second allele, be the first one known or not.
     """
 
     first: Alleles
@@ -98,7 +104,7 @@ def allele_calls(
     first = alleles[..., 0]
     second = alleles[..., 1] if alleles.shape[-1] > 1 else np.full_like(first, FILL)
     known = first >= 0
-    return AlleleCalls(first, second, ~known | (second == MISSING), known & (second == FILL))
+    return AlleleCalls(first, second, ~known | (second == MISSING), second == FILL)
 
 
 def as_dosages(copies: NDArray[np.int8]) -> Dosages:
@@ -141,12 +147,36 @@ def complete_dosages(
     if wrong.any():
         row, column = np.argwhere(wrong)[0]
         haploid = calls is not None and bool(calls.haploid[row, column])
+        rule = (
+            "haploid genotype is between 0 and 1 (a diploid one that is not known is ./.)"
+            if haploid
+            else "diploid genotype is between 0 and 2"
+        )
         raise DataError(
             f"{where(row)}: the dosage (DS) of {people[column]} is {dosages[row, column]:g}, but that of a "
-            f"{'haploid' if haploid else 'diploid'} genotype is between 0 and {1 if haploid else 2}."
+            f"{rule}."
         )
     copies = copies.clip(0, _DIPLOID)
     unknown = np.isnan(copies)
     if calls is not None and unknown.any():
         copies[unknown] = as_dosages(calls.copies(allele))[unknown]
     return copies
+
+
+def tell_scale(path: Path, chromosomes: Strings) -> None:
+    """Warn of dosages whose scale nothing says: on X, Y and in mitochondria, without calls beside them.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    chromosomes : ndarray of str
+        Those of all variants that have dosages and no calls.
+    """
+    count = int(np.isin(plain_names(chromosomes, count_autosomes(chromosomes)), _SINGLE).sum())
+    if count:
+        logger.warning(
+            f"{path}: variants on X, Y or in mitochondria have DS but no GT that says who has one copy "
+            f"({count:,} in all): DS is read as copies, between 0 and 2 for everybody; where it is between 0 "
+            "and 1 for men, give the file GT"
+        )

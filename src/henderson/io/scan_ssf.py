@@ -43,10 +43,11 @@ def chromosome_codes(names: Iterable[str]) -> Mapping[str, str]:
 
     Examples
     --------
-    >>> chromosome_codes(["1", "22", "X"])["X"], chromosome_codes(["29", "X"])
+    >>> chromosome_codes(["1", "22", "X"])["X"], chromosome_codes(["chr29", "chrX"])
     ('23', {})
     """
-    numbers = (int(name) for name in set(names) if name.isdecimal())
+    bare = {name.removeprefix("chr") for name in names}
+    numbers = (int(name) for name in bare if name.isdecimal())
     return {} if any(number > _LAST_AUTOSOME for number in numbers) else HUMAN_CHROMOSOMES
 
 

@@ -18,6 +18,7 @@ import numpy as np
 
 from henderson.errors import DataError
 from henderson.genotype.source import Genotypes, Index, Samples, Variants
+from henderson.io.allele_calls import tell_scale
 from henderson.io.extras import load_extra
 from henderson.io.fields import text_column
 from henderson.io.paths import nearby
@@ -100,12 +101,13 @@ def open_vcf(path: str | Path) -> VcfSource:
 
     Notes
     -----
-    Per person DS is taken where it is there, else GT, else GP (biallelic variants). GT may be phased or not.
-    Haploid calls have 0 or 2 copies, and the DS of a person with a haploid GT, which is between 0 and 1, is
-    doubled, as PLINK 2 does. A half-call (``./1``) is missing. A record with several ALT alleles becomes as
-    many rows, each counting its own; one without an ALT is left out; symbolic alleles (``<DEL>``, ``*``)
-    count like others. Records whose FILTER is not PASS are kept, and an ID of ``.``
-    stays, as in PLINK 2. What of this occurs is counted in the log.
+    Per person DS is taken where it is there, else GT; GP (of biallelic variants) only in records that have
+    neither. GT may be phased or not. Haploid calls have 0 or 2 copies, and the DS of a person with a haploid
+    GT (``.`` is one, ``./.`` is not), which is between 0 and 1, is doubled, as PLINK 2 does; DS without GT is
+    taken for copies. A half-call (``./1``) is missing. A record with several ALT alleles becomes as many
+    rows, each counting its own; one without an ALT is left out; symbolic alleles (``<DEL>``, ``*``) count
+    like others. Records whose FILTER is not PASS are kept, and an ID of ``.`` stays, as in PLINK 2. What of
+    this occurs is counted in the log.
 
     A bgzipped file or BCF that was cut short lacks its last block, and a text its last newline: both are
     refused. A text that was cut exactly behind a line cannot be told from a complete one.
@@ -248,6 +250,8 @@ def _records(path: Path, vcf: Any, found: _Found) -> Iterator[VcfRecord]:
             genotypes = VcfRecord.of(record, f"{path}, {place}")
             found.add(record)
             found.empty += genotypes.is_empty
+            if genotypes.has_dosages_only:
+                found.uncalled.append(record.CHROM)
         except DataError:
             raise
         except Exception:  # cyvcf2 raises nothing more particular
@@ -270,6 +274,7 @@ class _Found:
     alternatives: list[list[bytes]] = field(default_factory=list)
     filtered: int = 0
     empty: int = 0
+    uncalled: list[str] = field(default_factory=list)
     half_calls: int = 0
 
     def add(self, record: Any) -> None:
@@ -308,5 +313,6 @@ class _Found:
             logger.warning(
                 f"{path}: {self.empty:,} {total} have neither GT nor DS nor GP; nobody is called there"
             )
+        tell_scale(path, np.array(self.uncalled, dtype=np.str_))
         if self.half_calls:
             logger.warning(f"{path}: {self.half_calls:,} half-calls, such as ./1, are read as missing")

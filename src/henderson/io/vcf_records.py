@@ -43,6 +43,11 @@ class VcfRecord:
         """Whether there are no genotypes at all."""
         return self.alleles is None and self.dosages is None and self.probabilities is None
 
+    @property
+    def has_dosages_only(self) -> bool:
+        """Whether there are dosages, and no calls that say whose are those of one copy."""
+        return self.dosages is not None and self.alleles is None
+
     @classmethod
     def of(cls, record: Any, where: str) -> VcfRecord:
         """Take out what is needed of a ``cyvcf2.Variant``.
@@ -74,6 +79,8 @@ class VcfRecord:
         n_half : int
             Calls of which one allele is missing, and that no dosage stands in for.
         """
+        if not self.n_alternative:
+            return [], 0
         numbers = range(1, self.n_alternative + 1)
         calls = None if self.alleles is None else self._calls(self.alleles, people)
         if self.dosages is not None:

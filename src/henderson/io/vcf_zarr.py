@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from henderson.errors import DataError
 from henderson.genotype.counts import is_missing
 from henderson.genotype.source import Genotypes, Index, Samples, Strings, Variants
-from henderson.io.allele_calls import AlleleCalls, allele_calls, complete_dosages
+from henderson.io.allele_calls import AlleleCalls, allele_calls, complete_dosages, tell_scale
 from henderson.io.fields import text_column
 from henderson.io.people import people
 from henderson.io.requests import people_positions, row_range
@@ -26,7 +26,6 @@ logger = logging.getLogger("henderson")
 
 _CALLS, _DOSAGES = "call_genotype", "call_DS"
 _MOST_HELD = 1 << 26  # genotypes that are kept for the next read
-_NO_ALLELE = {"", "."}
 _BY_ALLELE = 3  # axes of an array of genotypes that has one for alleles
 
 
@@ -205,7 +204,7 @@ def open_vcf_zarr(path: str | Path) -> ZarrSource:
         [b"0"] * len(names), names, (), path=path, lines=range(1, len(names) + 1), what="samples"
     )
     alleles = store.texts("variant_allele", None, None)
-    alternatives = [[name for name in row[1:] if name not in _NO_ALLELE] for row in alleles]
+    alternatives = [_alternatives(row) for row in alleles]
     n_alternative = np.array([len(row) for row in alternatives], dtype=np.intp)
     record, allele = rows_per_allele(n_alternative, path)
     if not record.size:
@@ -219,7 +218,15 @@ def open_vcf_zarr(path: str | Path) -> ZarrSource:
         _column(row[0] for row in alleles)[record],
     )
     calls, dosages = _genotypes(store, n_alternative, samples.n)
+    if calls is None:
+        tell_scale(path, variants.chromosome)
     return ZarrSource(store, samples, variants, record, allele, n_alternative, calls, dosages)
+
+
+def _alternatives(alleles: list[str]) -> list[str]:
+    """The ALT alleles of a record, without what fills up the row; allele k of a call is the k-th of them."""
+    named = [name for name in alleles[1:] if name]
+    return [] if named == ["."] else named
 
 
 def _column(texts: Iterable[str]) -> Strings:
