@@ -37,10 +37,10 @@ def test_copies_by_name_and_by_place():
     np.testing.assert_array_equal(found["1:4:A:B"], source.calls[3, people])
     np.testing.assert_array_equal(found["chr1:5:A:B"], source.calls[4, people])
     others = source.calls[5, np.delete(people, 1)]
-    np.testing.assert_allclose(found["rs1005"], np.insert(others.astype(float), 1, others.mean()))
+    np.testing.assert_array_equal(found["rs1005"], np.insert(others.astype(float), 1, np.nan))
     everybody = variant_columns(source, ["rs1005"])["rs1005"]
     assert everybody.dtype == np.float64
-    np.testing.assert_allclose(everybody[:4], source.calls[5, 4:].mean())
+    assert np.isnan(everybody[:4]).all()
     np.testing.assert_array_equal(everybody[4:], source.calls[5, 4:])
 
 
@@ -85,7 +85,9 @@ def test_variants_together_by_a_formed_v():
     fit = fit_variants("height ~ age", table, source, ["rs1003", "rs1005"], relationship=G)
     rows = [source.samples.iid.tolist().index(iid) for iid in table["IID"]]
     copies = variant_columns(source, ["rs1003", "rs1005"])
-    X = np.column_stack([np.ones(len(rows)), table["age"], copies["rs1003"][rows], copies["rs1005"][rows]])
+    mine = [copies[name][rows] for name in ("rs1003", "rs1005")]
+    mine = [np.where(np.isnan(each), np.nanmean(each), each) for each in mine]
+    X = np.column_stack([np.ones(len(rows)), table["age"], *mine])
     y = table["height"].to_numpy()
     V = np.eye(len(rows)) + fit.theta[0] ** 2 * G.matrix[np.ix_(rows, rows)]
     A = X.T @ np.linalg.solve(V, X)
@@ -98,6 +100,28 @@ def test_variants_together_by_a_formed_v():
     F = beta[2:] @ np.linalg.solve(cov[2:, 2:], beta[2:]) / 2
     assert joint["num_df"].item() == 2
     assert joint["f"].item() == pytest.approx(F, rel=1e-7)
+
+
+@pytest.mark.parametrize("test", ["exact", "null"])
+def test_a_variant_with_missing_calls_follows_from_itself(test):
+    """Some of those genotyped are not analysed: their calls do not count for the missing ones of others."""
+    source, table = cohort()
+    found = hd.scan("height ~ age", table, source, relationship="grm", condition=["rs1005"], test=test).table
+    assert found["status"][5] == "follows from the covariates"
+    assert np.isnan(found["beta"][5])
+    assert found["beta"].notna().sum() == 59
+
+
+def test_a_named_variant_that_nobody_analysed_has_a_call_of(caplog):
+    source, table = cohort()
+    analysed = np.isin(source.samples.iid, table["IID"])
+    source.calls[7, analysed] = -1
+    source.calls[7, np.flatnonzero(~analysed)[:2]] = [0, 1]
+    with caplog.at_level("INFO", logger="henderson"):
+        found = hd.scan("height ~ age", table, source, relationship="grm", condition="rs1007", test="null")
+    assert "rs1007" in caplog.text
+    plain = hd.scan("height ~ age", table, source, relationship="grm", test="null").table
+    pd.testing.assert_frame_equal(found.table, plain, rtol=1e-8)
 
 
 def test_the_relationship_leaves_their_chromosomes_out():

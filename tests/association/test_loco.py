@@ -22,6 +22,7 @@ from henderson.covariance import RelationshipMatrix
 from henderson.genotype import ArraySource
 from henderson.genotype.blocks import variant_filter
 from henderson.genotype.selection import select
+from plink_files import random_genotypes
 
 CHROMOSOMES = np.repeat(["1", "7", "X"], [18, 15, 7])
 NUMBERS = ["beta", "standard_error", "neg_log_10_p_value"]
@@ -128,6 +129,21 @@ def test_factors_and_eigenvectors_give_the_same(people, components):
     [alone] = scanned(["t3"])
     together = scanned([f"t{k}" for k in range(1, 20)])
     assert np.allclose(together[2], alone, rtol=1e-7, atol=1e-10)
+
+
+def test_two_peaks_of_the_likelihood():
+    """Zero with the whole genome, and without a chromosome a peak at zero that is not the higher one."""
+    source = on_chromosomes(ArraySource.of(random_genotypes(90, 30, seed=2)), np.repeat(["1", "2"], 45))
+    table = pd.DataFrame({"IID": source.samples.iid, "y": np.random.default_rng(715).normal(size=30)})
+    found = hd.scan("y ~ 1", table, source, test="null")
+    assert found.null.heritability().h2 == 0.0
+    K = hd.grm(source, variants=np.repeat([True, False], 45))
+    alone = hd.scan("y ~ 1", table, source, relationship=K, test="null").null
+    expected = alone.heritability()
+    assert expected.loglik > expected.loglik_null + 0.3
+    estimates = found.components.set_index("chromosome").loc["2"]
+    assert estimates["h2"] == pytest.approx(expected.h2, rel=1e-6)
+    assert estimates["log_likelihood"] == pytest.approx(alone.loglik, rel=1e-10)
 
 
 def test_chromosomes_in_pieces(people):

@@ -18,8 +18,9 @@ from henderson.covariance import RelationshipMatrix
 from henderson.errors import DataError
 from henderson.formula import has_random_terms
 from henderson.genotype import GenotypeSource, Variants
-from henderson.genotype.blocks import blocks, impute
+from henderson.genotype.blocks import blocks
 from henderson.genotype.chromosomes import autosomal, count_autosomes, plain_names
+from henderson.genotype.counts import is_missing
 from henderson.genotype.source import Index
 from henderson.io.frame import closest
 from henderson.lmm import LmerResult
@@ -50,7 +51,7 @@ def fit_variants(
     genotypes : str, Path or GenotypeSource
         The path of genotypes of any format (`open_genotypes`), or genotypes that were opened before.
     variants : sequence of str
-        Their names, or chrom:pos:effect:other. A missing copy counts as the mean of everybody genotyped.
+        Their names, or chrom:pos:effect:other. A missing copy counts as the mean of the people analysed.
     relationship : "loco", "grm", RelationshipMatrix or square pandas DataFrame, optional
         Relationship of the people: ``"loco"``, of the variants on chromosomes that none of the named ones is
         on; or else as for `scan`. By default ``"loco"``, or ``"grm"`` where that leaves no variants; and none
@@ -124,8 +125,7 @@ def variant_columns(
     Returns
     -------
     dict of str to ndarray, shape (n,)
-        Copies of the effect allele under the name that was asked for, a missing one at the mean of these
-        people.
+        Copies of the effect allele under the name that was asked for, NaN where there is no call.
 
     Raises
     ------
@@ -137,7 +137,7 @@ def variant_columns(
     >>> from henderson.genotype import ArraySource
     >>> source = ArraySource.of([[0, 1, 2], [1, -1, 2]])
     >>> variant_columns(source, ["2", "1:1:A:B"])
-    {'2': array([1. , 1.5, 2. ]), '1:1:A:B': array([0., 1., 2.])}
+    {'2': array([ 1., nan,  2.]), '1:1:A:B': array([0., 1., 2.])}
     """
     return _copies(source, find_named(source.variants, ids), samples)
 
@@ -184,7 +184,7 @@ def _copies(source: GenotypeSource, found: dict[str, int], samples: Index | None
                 f"the variant {name!r} does not vary among the {block.counts.n_people:,} people, and has no "
                 "effect to estimate: leave it out"
             )
-        columns[name] = impute(block)[0]
+        columns[name] = np.where(is_missing(block.calls[0]), np.nan, block.calls[0].astype(np.float64))
     return columns
 
 

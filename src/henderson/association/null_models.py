@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
+Mask = NDArray[np.bool_]
 logger = logging.getLogger("henderson")
 #: The grouping factor that stands for a person where people are related.
 PERSON = "iid"
@@ -85,7 +86,8 @@ class Traits:
     added : int
         Fixed effects that will be added to each model: 1 for a scan.
     covariates : mapping of str to ndarray, shape (samples.n,), optional
-        More fixed effects, of everybody in ``samples``: variants that a scan is conditioned on.
+        More fixed effects, of everybody in ``samples``: copies of variants that a scan is conditioned on. NaN
+        counts as the mean of the people analysed, like a missing call of a variant that is tested.
 
     Attributes
     ----------
@@ -118,10 +120,13 @@ class Traits:
             labels = person_labels(samples)[self._matched.rows_in_genotypes]
             # categories in this order, so that the levels are the rows of the matrix
             self._frame[PERSON] = pd.Categorical(labels, categories=labels)
+        uncalled: dict[str, Mask] = {}
         for name, values in (covariates or {}).items():
             if name in self._frame:
                 raise DataError(f"the table has a column {name!r}, as a variant is called: rename the column")
-            self._frame[name] = values[self._matched.rows_in_genotypes]
+            filled = np.where(np.isnan(values), np.nanmean(values), values)
+            self._frame[name] = filled[self._matched.rows_in_genotypes]
+            uncalled[name] = np.isnan(values[self._matched.rows_in_genotypes])
         more = "".join(f" + `{name}`" for name in covariates or {})
         self._samples, self._related, self._added = samples, related, added
         self._centred = related is not None and related.centred
@@ -129,7 +134,8 @@ class Traits:
         self._designs: dict[str, Design] = {}
         for formula in formulas:
             try:
-                self._designs[formula] = _design(formula + more, self._frame, related)
+                design = _design(formula + more, self._frame, related)
+                self._designs[formula] = _at_means(design, uncalled)
             except HendersonError as problem:
                 self.failed.append((formula, problem))
 
@@ -242,6 +248,17 @@ def _design(formula: str, frame: pd.DataFrame, related: Related | None) -> Desig
     if related is None:
         return build_design(formula, frame)
     return build_design(f"{formula} + (1 | {PERSON})", frame, related=(PERSON,))
+
+
+def _at_means(design: Design, uncalled: Mapping[str, Mask]) -> Design:
+    """The design with covariates that are not known, in these rows of the table, at their means."""
+    X, names = design.X.copy(), [plain(name) for name in design.x_names]
+    for name, rows in uncalled.items():
+        lost = rows[design.rows]
+        if not lost.all():
+            column = names.index(name)
+            X[lost, column] = X[~lost, column].mean()
+    return replace(design, X=X)
 
 
 def _alike(designs: dict[str, Design]) -> list[list[str]]:

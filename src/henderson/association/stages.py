@@ -191,6 +191,8 @@ def _factored(
     if components == "chromosome":
         # as if every variant had its share of the variance, and that of those left out went to the residual
         fit = reml([K], X, y, start=[ratio * (1.0 - part.share) / (1.0 + ratio * part.share)])
+        if fit.at_zero[0]:  # the likelihood may have another peak, which no search from there finds
+            fit = max(fit, reml([K], X, y, start=[1.0]), key=lambda each: each.loglik)
         if not fit.converged:
             logger.warning(
                 f"without chromosome {part.name}, the search for the variances ended after "
