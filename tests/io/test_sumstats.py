@@ -15,10 +15,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gwas_reference import GWAS, needs_gwas_reference
+from henderson.association.clump import clump
 from henderson.errors import DataError
+from henderson.genotype import ArraySource
 from henderson.io.scan_files import scan_writer, write_gwas_ssf
 from henderson.io.sumstats import read_sumstats
 from henderson.io.sumstats_formats import COLUMNS, LAYOUTS, recognised
+from henderson.io.sumstats_write import write_sumstats
 from henderson.linalg.tails import neg_log10_normal
 
 #: Real lines of the programs' files. What is read of them: chromosome, position, effect allele, other allele,
@@ -95,6 +98,11 @@ SNIPPETS = {
         " CHR  SNP  BP  NMISS  BETA   SE   R2  T   P \n  1   rs2   12   932  0.5  0.25  0.01  2  0.0458 \n",
         ("1", 12, None, None, 0.5, 0.25, None, 0.0458, "rs2", 932),
     ),
+    # T and U are counts of transmissions
+    "PLINK 1 tdt": (
+        " CHR  SNP  BP  A1  A2  T  U  OR  CHISQ  P \n  1  rs2  12  A  G  20  40  0.5  6.667  0.009823 \n",
+        ("1", 12, "A", "G", math.log(0.5), None, None, 0.009823, "rs2", None),
+    ),
     "LDSC": (
         "SNP\tA1\tA2\tZ\tN\nrs1\tA\tG\t-1.959964\t1000.000\n",
         (None, None, "A", "G", None, None, None, 0.05, "rs1", 1000),
@@ -146,6 +154,15 @@ def test_zipped_with_other_line_ends_and_without_the_last(tmp_path, name):
         # gzipped whatever the name says
         path = written(tmp_path, gzip.compress(other.encode()), f"{number}.txt")
         pd.testing.assert_frame_equal(read_sumstats(path), expected)
+
+
+@pytest.mark.parametrize("name", [name for name, (text, _) in SNIPPETS.items() if "\t" in text])
+def test_blanks_beside_what_separates(tmp_path, name):
+    text, _ = SNIPPETS[name]
+    expected = read_sumstats(written(tmp_path, text))
+    for number, mark in enumerate((", ", " ,", " \t")):
+        other = re.sub(r"#NA", "", text).replace("\t", mark).replace("\n", " \n" if number else "\n")
+        pd.testing.assert_frame_equal(read_sumstats(written(tmp_path, other, f"{number}.txt")), expected)
 
 
 def test_every_layout_has_a_snippet():
@@ -251,6 +268,22 @@ def test_our_own_files(tmp_path):
     at = lines[0].index("neg_log_10_p_value")
     bare = "\n".join("\t".join(cells[:at] + cells[at + 1 :]) for cells in lines)
     assert read_sumstats(written(tmp_path, bare))["neg_log_10_p_value"][3] == pytest.approx(1234.5, rel=1e-12)
+
+
+def test_rows_of_several_traits_are_not_taken_for_one(tmp_path):
+    one = scan_table()
+    both = pd.concat([one.assign(trait="height"), one.assign(trait="weight")], ignore_index=True)
+    both.to_parquet(tmp_path / "both.parquet")
+    said = r"has the rows of 2 traits \(height, weight\), and one is wanted: choose its rows by the column"
+    with pytest.raises(DataError, match=f"both.parquet {said}"):
+        read_sumstats(tmp_path / "both.parquet")
+    with pytest.raises(DataError, match=f"the table {said}"):
+        write_sumstats(both, tmp_path / "both.ma", format="cojo")
+    with pytest.raises(DataError, match=f"the table {said}"):
+        clump(both, ArraySource.of([[0, 1, 2]]))
+    assert not (tmp_path / "both.ma").exists()
+    both[both["trait"] == "weight"].to_parquet(tmp_path / "one.parquet")
+    assert len(read_sumstats(tmp_path / "one.parquet")) == len(one)
 
 
 def test_what_is_in_several_pieces(tmp_path, monkeypatch):

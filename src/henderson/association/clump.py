@@ -19,6 +19,7 @@ from henderson.errors import DataError
 from henderson.genotype import GenotypeSource, Variants
 from henderson.genotype.source import Index
 from henderson.io.frame import to_pandas
+from henderson.io.sumstats_formats import refuse_several_traits
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -76,7 +77,8 @@ def clump(
     Raises
     ------
     DataError
-        If columns are absent, a threshold makes no sense, or no variant of the table is among the genotypes.
+        If columns are absent, the rows are those of several traits, a threshold makes no sense, or no variant
+        of the table is among the genotypes.
 
     Notes
     -----
@@ -102,6 +104,8 @@ def clump(
     source = open_source(genotypes)
     rows = None if samples is None else chosen_positions("samples", samples, source.samples.n)
     table = to_pandas(table)
+    if "trait" in table:
+        refuse_several_traits(table["trait"].unique().tolist(), "the table")
     logs = _logs(table)
     in_source = _located(table, source.variants)
     first, second = -np.log10(p1), -np.log10(p2)

@@ -12,7 +12,15 @@ from numpy.typing import NDArray
 
 from henderson.errors import DataError
 from henderson.io.paths import nearby
-from henderson.io.sumstats_formats import COLUMNS, LAYOUTS, OTHERS, Kind, Layout, recognised
+from henderson.io.sumstats_formats import (
+    COLUMNS,
+    LAYOUTS,
+    OTHERS,
+    Kind,
+    Layout,
+    recognised,
+    refuse_several_traits,
+)
 from henderson.io.sumstats_text import first_outside, open_text, rule
 from henderson.linalg.tails import neg_log10_normal
 
@@ -54,8 +62,8 @@ def read_sumstats(path: str | Path, *, format: str | None = None) -> pd.DataFram
     Raises
     ------
     DataError
-        If the columns are of no known format, a line has cells too few or too many, or a cell is not what it
-        should be; the message names the line and the column.
+        If the columns are of no known format, the rows are those of several traits, a line has cells too few
+        or too many, or a cell is not what it should be; the message names the line and the column.
 
     Notes
     -----
@@ -130,6 +138,7 @@ def _kind(ours: str) -> Kind:
 def _of_parquet(path: Path) -> dict[str, pa.ChunkedArray]:
     """The columns of a scan's Parquet file."""
     import pyarrow as pa
+    import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
     if not path.is_file():
@@ -139,6 +148,9 @@ def _of_parquet(path: Path) -> dict[str, pa.ChunkedArray]:
         absent = sorted(_SSF.needs - set(names))
         if absent:
             raise DataError(f"{path} is no table of a genome scan: it has no column {', '.join(absent)}.")
+        if "trait" in names:
+            traits = pq.read_table(path, columns=["trait"])["trait"]
+            refuse_several_traits(pc.unique(traits).to_pylist(), str(path))
         found = _SSF.found(names)
         rows = pq.read_table(path, columns=list(found.values()))
         kinds = {ours: pa.string() if _kind(ours) == "text" else pa.float64() for ours in found}

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
+
+from henderson.errors import DataError
 
 #: What a cell may hold; see `LIMITS`.
 Kind = Literal["text", "number", "position", "p", "log_p", "proportion", "count", "size"]
@@ -45,6 +47,16 @@ OTHERS: Mapping[str, Kind] = {
     "n_cases": "count",
     "n_controls": "count",
 }
+
+
+def refuse_several_traits(traits: Sequence[object], name: str) -> None:
+    """Refuse a table ``name`` of a scan with these different values in its column ``trait``."""
+    if len(traits) > 1:
+        shown = ", ".join(map(str, traits[:3])) + (", ..." if len(traits) > 3 else "")
+        raise DataError(
+            f"{name} has the rows of {len(traits):,} traits ({shown}), and one is wanted: choose its rows "
+            "by the column trait."
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +163,7 @@ LAYOUTS = (
     _layout(
         "PLINK 1", "CHR SNP BP P",
         chromosome="CHR", base_pair_location="BP", effect_allele="A1", other_allele="A2", beta="BETA",
-        odds_ratio="OR", standard_error="SE", statistic="STAT T", p_value="P", rsid="SNP", n="NMISS",
+        odds_ratio="OR", standard_error="SE", statistic="STAT", p_value="P", rsid="SNP", n="NMISS",
         test="TEST",
     ),
 )  # fmt: skip

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from henderson.errors import DataError
 from henderson.io.scan_files import write_gwas_ssf
 from henderson.io.scan_ssf import without_underflow
-from henderson.io.sumstats_formats import COLUMNS
+from henderson.io.sumstats_formats import COLUMNS, refuse_several_traits
 from henderson.io.whole_files import whole_files
 
 if TYPE_CHECKING:
@@ -118,8 +118,8 @@ def write_sumstats(table: pd.DataFrame, path: str | Path, *, format: Format) -> 
     Raises
     ------
     DataError
-        If a column that the format needs is absent or empty, an allele or name has a space, or the file
-        cannot be written.
+        If a column that the format needs is absent or empty, the rows are those of several traits, an allele
+        or name has a space, or the file cannot be written.
 
     Notes
     -----
@@ -147,6 +147,8 @@ def write_sumstats(table: pd.DataFrame, path: str | Path, *, format: Format) -> 
     if format == "gwas-ssf":
         write_gwas_ssf(table, path)
         return 0
+    if "trait" in table:
+        refuse_several_traits(table["trait"].unique().tolist(), "the table")
     target = _TARGETS[format]
     complete = _complete(table, target, format)
     left_out = len(table) - len(complete)

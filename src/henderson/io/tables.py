@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from henderson.errors import DataError
+from henderson.io.fields import refuse_other_encodings
 from henderson.io.paths import nearby
 
 _SEPARATOR = {".csv": ",", ".tsv": "\t"}
@@ -148,14 +149,8 @@ def text_of(path: Path, zipped: bool) -> str:
             f"{path} is not a text table: line {content.count(10, 0, zero) + 1} holds binary data. "
             f"henderson reads {_KNOWN}."
         )
-    try:
-        return content.decode("utf-8-sig").replace("\r\n", "\n")
-    except UnicodeDecodeError as problem:
-        line = content.count(b"\n", 0, problem.start) + 1
-        raise DataError(
-            f"{path}, line {line}: the byte 0x{content[problem.start]:02x} is not UTF-8; "
-            "save the file as UTF-8 text."
-        ) from None
+    refuse_other_encodings(content, path)
+    return content.decode("utf-8-sig").replace("\r\n", "\n")
 
 
 def _records(path: Path, text: TextIO, separator: str) -> Iterator[tuple[int, list[str]]]:
