@@ -164,6 +164,12 @@ def test_a_slip_among_the_phenotypes(says):
         ),
         (("--covar", "covar.txt", "--covar-name", "agee"), ["no column 'agee'; did you mean 'age'?"]),
         (("--covar-name", "age"), ["--covar-name needs --covar"]),
+        (("--interaction", "age"), ["--interaction needs --covar"]),
+        (
+            ("--covar", "covar.txt", "--interaction", "agee"),
+            ["--interaction: the model has no covariate 'agee'; did you mean 'age'?"],
+        ),
+        (("--covar", "covar.txt", "--interaction", "age", "--test", "exact"), ["leave out --test exact"]),
         (("--covar", "pheno.txt"), ["--pheno and --covar are both pheno.txt", "--covar-name"]),
         (("--formula", "height ~ 1"), ["leave out --pheno-name and --covar-name"]),
         (("--threads", "0"), ["--threads must be 1 or more; it is 0."]),
@@ -340,6 +346,20 @@ def test_more_memory_than_there_is(says, monkeypatch):
 
 def test_a_matrix_at_hand_and_loco(says):
     says([*put("--grm", "small.npz"), "--loco"], "--loco", "--grm-bfile")
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "words"),
+    [
+        ("--clump-p1", "0", "--clump-p1 must be above 0 and at most 1, as a p-value; it is 0."),
+        ("--clump-p2", "5", "--clump-p2 must be above 0 and at most 1, as a p-value; it is 5."),
+        ("--clump-r2", "3", "--clump-r2 must be between 0 and 1, as a squared correlation; it is 3."),
+        ("--clump-kb", "nan", "--clump-kb must be above 0, as a distance; it is nan."),
+    ],
+)
+def test_thresholds_of_clumps_are_judged_before_the_scan(cohort, capfd, option, value, words):
+    assert words in refused(capfd, *BASIC, "--clump", option, value)
+    assert names(cohort, "out") == []
 
 
 def test_a_mistyped_trait_is_found_before_the_genotypes_are_read(says):

@@ -226,6 +226,7 @@ def test_an_unfinished_scan_is_not_replaced_unasked(stopped, done, capfd):
         (["--test", "null"], ["it has no --test, and this command --test null"]),
         (["--pheno-name", "bmi", "height"], ["this command --pheno-name bmi height"]),
         (["--no-loco"], ["--loco"]),
+        (["--clump"], ["it has no --clump, and this command --clump"]),  # finished traits have no clumps
     ],
 )
 def test_another_scan_is_not_resumed(stopped, capfd, options, words):

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 import henderson as hd
-from command_runs import HIT, log_lines, names
+from command_runs import HIT, log_lines, names, refused
 from henderson.association.clump import clump
 from henderson.association.pca import pca
 from henderson.cli.clump import run_clump
@@ -83,6 +83,19 @@ def test_pca_is_of_autosomes_unless_chromosomes_are_named(cohort, capfd):
 def test_pca_of_no_components(cohort):
     with pytest.raises(DataError, match="--n is the number of components, at least 1; it is 0"):
         run_pca(GenotypeOptions(bfile="small"), n=0, out="out", threads=1, plots=False)
+    assert names(cohort, "out") == []
+
+
+@pytest.mark.parametrize(
+    ("tokens", "words"),
+    [
+        (["pca"], "Give the genotypes as one of --bfile"),
+        (["clump", "scan.parquet"], "Give the genotypes as one of --bfile"),
+        (["clump", "scan.parquet", "--bfile", "small", "--r2", "2"], "--r2 must be between 0 and 1"),
+    ],
+)
+def test_options_are_judged_before_the_log_is_written(cohort, capfd, tokens, words):
+    assert words in refused(capfd, *tokens, "--out", "out")
     assert names(cohort, "out") == []
 
 

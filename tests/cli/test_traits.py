@@ -74,6 +74,15 @@ def test_numbers_as_categories(folder):
     np.testing.assert_array_equal(design.X[:, 2], batch == 10)
 
 
+def test_interactions_with_numbers_as_categories(folder):
+    """A formula has them as it has the covariate."""
+    options = {"covar": "covar.txt", "covar_name": ["age"], "cat_covar": ["batch"]}
+    _, [formula], _ = read(pheno_name=["height"], interaction=["batch", "age"], **options)
+    assert formula == "height ~ 1 + age + factor(batch) + snp:factor(batch) + snp:age"
+    with pytest.raises(DataError, match="no covariate 'site'; it has 'age', 'batch'"):
+        read(pheno_name=["height"], interaction=["site"], **options)
+
+
 def test_without_covar_name_all_columns_are_covariates(folder):
     _, [formula], _ = read(pheno_name=["height"], covar="covar.txt", cat_covar=["batch"])
     assert formula == "height ~ 1 + age + factor(batch) + site"

@@ -189,3 +189,10 @@ def test_any_file_is_read_or_refused_in_one_sentence(write, content):
             size = given_to.n if given_to is PEOPLE else given_to.m
             assert 0 < found.positions.size <= size
             assert (np.diff(found.positions) > 0).all()
+
+
+def test_people_of_other_families_are_told(write):
+    """FIDs that fit nobody are left aside, as in tables of phenotypes, and that is said."""
+    found = find_people(PEOPLE, write("".join(f"else {iid}\n" for iid in PEOPLE.iid[:2])))
+    assert found.positions.tolist() == [0, 1]
+    assert "fits with its IID, so that people were matched by IID alone" in found.notice

@@ -37,6 +37,13 @@ def test_of_a_fam_file_the_sexes_and_not_the_phenotypes_count(tmp_path):
     assert notice == "2 men, 1 women, 1 not known"
 
 
+def test_other_families_are_told(tmp_path):
+    (tmp_path / "sexes.txt").write_text("FID IID SEX\nelse a 1\nelse b 2\n")
+    found, notice = with_sexes(PEOPLE, tmp_path / "sexes.txt")
+    assert found.sex[:2].tolist() == [1, 2]
+    assert notice.endswith("people were matched by IID alone. 2 men, 2 women, 0 not known")
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

@@ -120,5 +120,5 @@ def autosomes_told(source: GenotypeSource) -> Mask:
             "ask for these variants (variants=...) if that is what you want."
         )
     if elsewhere:
-        _LOG.info(f"{elsewhere:,} variants on sex chromosomes or in mitochondria were left out")
+        _LOG.info(f"{elsewhere:,} variants on sex chromosomes or in mitochondria say nothing of relationship")
     return keep

@@ -201,7 +201,7 @@ def pca(
     if n_components > min(n - 1, m):
         raise DataError(
             f"{n_components} components were asked for, but {n:,} people and {m:,} variants have "
-            f"{min(n - 1, m):,} at most; ask for fewer with n_components."
+            f"{min(n - 1, m):,} at most; ask for fewer (n_components, --n)."
         )
     keep = np.zeros(source.variants.m, dtype=bool)
     keep[operator.variants] = True
@@ -232,7 +232,7 @@ def _result(
     if not real.all():
         raise DataError(
             f"{found.values.size} components were asked for, but these people differ in "
-            f"{np.count_nonzero(real)} directions only; ask for no more with n_components."
+            f"{np.count_nonzero(real)} directions only; ask for no more (n_components, --n)."
         )
     largest = np.abs(found.vectors).argmax(axis=0)
     scores = found.vectors * np.sign(found.vectors[largest, np.arange(largest.size)])

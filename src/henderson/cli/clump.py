@@ -5,8 +5,10 @@ from typing import TYPE_CHECKING
 
 from henderson.association.clump import clump
 from henderson.cli.common import Reporter, check_folder
-from henderson.cli.genotype_options import GenotypeOptions, open_selected, passing
+from henderson.cli.genotype_flags import GenotypeOptions, check_genotypes, flag
+from henderson.cli.genotype_options import open_selected, passing
 from henderson.cli.runlog import RunLog
+from henderson.errors import DataError
 from henderson.io.sumstats import read_sumstats
 from henderson.io.whole_files import whole_files
 
@@ -27,13 +29,28 @@ class ClumpOptions:
     r2: float = 0.5
     kb: float = 250.0
 
+    def check(self, before: str = "") -> None:
+        """Refuse, before the work starts, numbers out of range; ``before`` begins the options' names."""
+        allowed = {
+            "p1": (0.0 < self.p1 <= 1.0, "above 0 and at most 1, as a p-value"),
+            "p2": (0.0 < self.p2 <= 1.0, "above 0 and at most 1, as a p-value"),
+            "r2": (0.0 <= self.r2 <= 1.0, "between 0 and 1, as a squared correlation"),
+            "kb": (self.kb > 0.0, "above 0, as a distance"),
+        }
+        for name, (possible, words) in allowed.items():
+            if not possible:
+                option, value = flag(f"{before}{name}"), getattr(self, name)
+                raise DataError(f"{option} must be {words}; it is {value:g}.")
+
 
 def run_clump(
     sumstats: str, options: GenotypeOptions, *, p1: float, p2: float, r2: float, kb: float, out: str
 ) -> None:
     """Clump the variants of a file of summary statistics."""
     check_folder(out)
+    check_genotypes(options)
     thresholds = ClumpOptions(p1=p1, p2=p2, r2=r2, kb=kb)
+    thresholds.check()
     said = {"sumstats": sumstats, **asdict(options), **asdict(thresholds), "out": out}
     with RunLog(f"{out}.clump", options=said) as log:
         report = Reporter(log)

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from henderson.association.conditional import variant_columns
 from henderson.association.interaction import split_interactions
-from henderson.association.interaction_formula import SNP
 from henderson.association.null_models import NullModels, Traits, plain
 from henderson.association.relatedness import Genomic, Given, LeftOut, Related, has_chromosomes
 from henderson.association.rules import ScanRules
@@ -42,9 +41,7 @@ BASE = 4.5e8
 #: So many traits at most get files of their own.
 MOST_FILES = 200
 #: Options on which no number depends.
-_NO_MATTER = (
-    "out", "plots", "resume", "threads", "clump", "clump_p1", "clump_p2", "clump_r2", "clump_kb",
-)  # fmt: skip
+_NO_MATTER = ("out", "plots", "resume", "threads")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,6 +139,7 @@ def _check(options: GwasOptions) -> None:
         covar_name=options.covar_name,
         cat_covar=options.cat_covar,
         apply_rint=options.apply_rint,
+        interaction=options.interaction,
         formula=options.formula,
     )
     if options.pfilter is not None and not 0.0 < options.pfilter <= 1.0:
@@ -161,7 +159,14 @@ def _check(options: GwasOptions) -> None:
     if options.clump and options.one_table:
         raise DataError(
             "--clump goes by each trait's own table, and --one-table writes none: leave one of them out, or "
-            "run henderson clump on the traits that matter."
+            "choose the traits to clump with --pheno-name."
+        )
+    if options.clumping is not None:
+        options.clumping.check("clump_")
+    if options.interaction and options.test == "exact":
+        raise DataError(
+            "--interaction tests with the variance components of the model without a variant: leave out "
+            "--test exact."
         )
     check_plots(options.plots and not options.one_table)
 
@@ -177,6 +182,7 @@ def _run(options: GwasOptions, parts: ScanParts, report: Reporter, threads: int)
         covar_name=options.covar_name,
         cat_covar=options.cat_covar,
         apply_rint=options.apply_rint,
+        interaction=options.interaction,
         formula=options.formula,
     )
     formulas, method = _method(options, formulas, list(map(str, table.columns.columns)))
@@ -239,9 +245,7 @@ def _method(
     options: GwasOptions, formulas: Sequence[str], columns: Sequence[str]
 ) -> tuple[list[str], Method]:
     """The formulas without the variant, and how it is tested; its interactions are the same in all."""
-    asked = options.interaction or ()
-    more = "".join(f" + {SNP}:{name if name.isidentifier() else f'`{name}`'}" for name in asked)
-    split = [split_interactions(formula + more, columns) for formula in formulas]
+    split = [split_interactions(formula, columns) for formula in formulas]
     interactions = split[0][1]
     test = options.test or ("null" if interactions else "exact")
     method = Method(test, options.loco_components, options.rules, interactions, options.interaction_kernel)

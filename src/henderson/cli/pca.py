@@ -7,7 +7,7 @@ import numpy as np
 
 from henderson.association.pca import PcaResult, pca
 from henderson.cli.common import Reporter, check_folder, check_plots, limited_threads
-from henderson.cli.genotype_options import GenotypeOptions, open_selected
+from henderson.cli.genotype_options import GenotypeOptions, check_genotypes, open_selected
 from henderson.cli.relationship import related_by
 from henderson.cli.runlog import RunLog
 from henderson.errors import DataError
@@ -18,6 +18,7 @@ _SHOWN = 5
 def run_pca(options: GenotypeOptions, *, n: int, out: str, threads: int | None, plots: bool) -> None:
     """Compute principal components and write them as PLINK 2 does."""
     check_folder(out)
+    check_genotypes(options)
     if n < 1:
         raise DataError(f"--n is the number of components, at least 1; it is {n}.")
     check_plots(plots)

@@ -1,6 +1,6 @@
 """Phenotypes and covariates from files, and the formula of each trait."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from henderson.association.interaction_formula import SNP
 from henderson.errors import DataError
 from henderson.formula import names_in
 from henderson.io.alignment import join_tables
@@ -28,10 +29,14 @@ def check_names(
     covar_name: Sequence[str] | None,
     cat_covar: Sequence[str] | None = None,
     apply_rint: bool = False,
+    interaction: Sequence[str] | None = None,
     formula: str | None = None,
 ) -> None:
     """Refuse options that do not go together."""
-    for flag, names in (("--covar-name", covar_name), ("--cat-covar", cat_covar)):
+    among_covariates = interaction if formula is None else None
+    for flag, names in (
+        ("--covar-name", covar_name), ("--cat-covar", cat_covar), ("--interaction", among_covariates)
+    ):  # fmt: skip
         if names and covar is None:
             raise DataError(f"{flag} needs --covar, the file that has these columns.")
     if formula is None:
@@ -58,9 +63,10 @@ def read_traits(
     covar_name: Sequence[str] | None,
     cat_covar: Sequence[str] | None = None,
     apply_rint: bool = False,
+    interaction: Sequence[str] | None = None,
     formula: str | None = None,
 ) -> tuple[PhenotypeTable, list[str]]:
-    """The table of everybody, and one formula for each trait."""
+    """The table of everybody, and one formula for each trait, with the interactions of the variant."""
     if covar is not None and pheno == covar and not (pheno_name and (covar_name or cat_covar)):
         raise DataError(
             f"--pheno and --covar are both {pheno}: add --pheno-name and --covar-name, the columns of each."
@@ -86,14 +92,15 @@ def read_traits(
     if formula is not None:
         response = [name for name in traits if formula.split("~")[0].strip() in (name, f"`{name}`")]
         table, _ = _coded(table, response, report)
-        return _with_identifiers(table, names_in(formula)), [formula]
+        products = [f" + {SNP}:{_quoted(name)}" for name in interaction or ()]
+        return _with_identifiers(table, names_in(formula)), ["".join([formula, *products])]
     table, two_valued = _coded(table, traits, report)
     left = {trait: _quoted(trait) for trait in traits}
     if apply_rint:
         for trait in two_valued:
             report.line(f"{trait}: --apply-rint leaves a trait of two values as it is")
         left |= {trait: f"rint({_quoted(trait)})" for trait in traits if trait not in two_valued}
-    right = " + ".join(["1", *covariates.values()])
+    right = " + ".join(["1", *covariates.values(), *_products(interaction or (), covariates)])
     return table, [f"{response} ~ {right}" for response in left.values()]
 
 
@@ -136,6 +143,16 @@ def _covariates(
         elif count:
             report.line(f"{name}: {count:,} values of -9 are used as numbers; write NA where it is missing")
     return found
+
+
+def _products(names: Sequence[str], covariates: Mapping[str, str]) -> list[str]:
+    """How a formula has the interactions with these covariates."""
+    for name in names:
+        if name not in covariates:
+            hint = closest(name, list(covariates))
+            end = "" if hint[-1:] == "?" else "."
+            raise DataError(f"--interaction: the model has no covariate {name!r}{hint}{end}")
+    return [f"{SNP}:{covariates[name]}" for name in names]
 
 
 def _minus_nine_too(count: int) -> str:

@@ -93,13 +93,13 @@ def align(
     (array([0, 2]), array([1, 0]), ('h 1',))
     """
     rows, by = match(genotyped, table.samples, names=("the genotypes", table.source))
-    notices = _fallback(genotyped, table.samples, by, table.source)
+    notices = matched_by_iid(genotyped, table.samples, by, table.source)
     in_table = rows >= 0
     keep = in_table.copy()
     others: dict[str, Index] = {}
     for name, samples in (also or {}).items():
         others[name], other_by = match(genotyped, samples, names=("the genotypes", name))
-        notices += _fallback(genotyped, samples, other_by, name)
+        notices += matched_by_iid(genotyped, samples, other_by, name)
         lost = keep & (others[name] < 0)
         if lost.any():
             shown = _names(genotyped, np.flatnonzero(lost), by)
@@ -201,7 +201,7 @@ def join_tables(phenotypes: PhenotypeTable, covariates: PhenotypeTable | Iterabl
             )
         owner.update(dict.fromkeys(names, table.source))
         rows, by = match(phenotypes.samples, table.samples, names=(phenotypes.source, table.source))
-        notices += _fallback(phenotypes.samples, table.samples, by, table.source)
+        notices += matched_by_iid(phenotypes.samples, table.samples, by, table.source)
         absent = rows < 0
         if absent.any():
             shown = _names(phenotypes.samples, np.flatnonzero(absent), by)
@@ -296,7 +296,7 @@ def _check_unique(places: dict[str, int], samples: Samples, name: str, by: str) 
     )
 
 
-def _fallback(left: Samples, right: Samples, by: str, name: str) -> tuple[str, ...]:
+def matched_by_iid(left: Samples, right: Samples, by: str, name: str) -> tuple[str, ...]:
     """A notice where both sides have families and yet only IIDs match."""
     if by == BY_IID and _has_families(left) and _has_families(right):
         return (f"No FID of {name} fits with its IID, so that people were matched by IID alone.",)

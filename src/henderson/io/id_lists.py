@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from henderson.errors import DataError
 from henderson.genotype.chromosomes import count_autosomes, plain_names
 from henderson.genotype.source import Index, Samples, Strings, Variants
-from henderson.io.alignment import BY_IID, match
+from henderson.io.alignment import BY_IID, match, matched_by_iid
 from henderson.io.paths import nearby
 
 Mask = NDArray[np.bool_]
@@ -40,7 +40,7 @@ class Found:
     positions : ndarray of int, shape (k,)
         Of people or variants, ascending.
     notice : str
-        What of the list was not found; empty where all was.
+        What of the list was not found, and how people were, where FIDs did not help; empty where all is well.
     """
 
     positions: Index
@@ -114,7 +114,8 @@ def find_people(samples: Samples, path: str | Path) -> Found:
     absent = np.setdiff1d(np.arange(listed.n), rows)
     shown = [_name(listed, row, by) for row in absent[:_SHOWN].tolist()]
     counted = "1 person" if absent.size == 1 else f"{absent.size:,} people"
-    return Found(np.flatnonzero(rows >= 0), _absent(counted, path, shown, absent.size))
+    notices = (*matched_by_iid(samples, listed, by, str(path)), _absent(counted, path, shown, absent.size))
+    return Found(np.flatnonzero(rows >= 0), " ".join(filter(None, notices)))
 
 
 def _name(samples: Samples, row: int, by: str) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 
 from henderson.errors import DataError
 from henderson.genotype.source import Samples
-from henderson.io.alignment import match
+from henderson.io.alignment import match, matched_by_iid
 from henderson.io.phenotypes import read_phenotypes
 from henderson.io.plink1 import read_fam
 
@@ -33,7 +33,7 @@ def with_sexes(samples: Samples, path: str | Path) -> tuple[Samples, str]:
     samples : Samples
         The same people; who is not in the file keeps the sex that the genotype file gave.
     notice : str
-        How many are men and women now.
+        How many are men and women now, and whether FIDs did not help to find them.
 
     Raises
     ------
@@ -42,10 +42,11 @@ def with_sexes(samples: Samples, path: str | Path) -> tuple[Samples, str]:
     """
     path = Path(path)
     known = read_fam(path) if path.suffix.lower() == ".fam" else _read_table(path)
-    rows, _ = match(samples, known, names=("the genotypes", str(path)))
+    rows, by = match(samples, known, names=("the genotypes", str(path)))
     sex = np.where(rows >= 0, known.sex[rows], samples.sex).astype(np.int8)
     men, women = int((sex == 1).sum()), int((sex == 2).sum())
-    return replace(samples, sex=sex), f"{men:,} men, {women:,} women, {sex.size - men - women:,} not known"
+    counts = f"{men:,} men, {women:,} women, {sex.size - men - women:,} not known"
+    return replace(samples, sex=sex), " ".join((*matched_by_iid(samples, known, by, str(path)), counts))
 
 
 def _read_table(path: Path) -> Samples:
