@@ -285,7 +285,11 @@ class EngineContract:
     def test_effect_covariance(self, singular):
         for model, engine, theta in self.cases(singular):
             dense, rng = at_theta(model, theta), np.random.default_rng(3)
-            free = np.column_stack([rng.integers(-1, t.n_levels, 40) for t in model.terms])
+            # a column for each effect of a term whose effects point to different levels
+            wide = [t.codes.reshape(model.n, -1).shape[1] for t in model.terms]
+            free = np.hstack(
+                [rng.integers(-1, t.n_levels, (40, w)) for t, w in zip(model.terms, wide, strict=True)]
+            )
             records = np.column_stack([t.codes for t in model.terms])
             half = np.where(rng.random(free.shape) < 0.7, records[rng.integers(0, model.n, 40)], free)
             levels = np.vstack([free, half, records])
@@ -293,13 +297,17 @@ class EngineContract:
             ends = np.cumsum([0, *(t.n_levels * t.q for t in model.terms)])
             cov = dense.G - dense.G @ dense.Z.T @ dense.Vi @ dense.Z @ dense.G
             own = [np.diag(relationship_matrix(t)).mean() for t in model.terms]
-            cov = scipy.linalg.block_diag(cov, *(S * g for S, g in zip(dense.S[:-1], own, strict=True)))
+            # unseen levels that several effects point to are not the same
+            alone = [S * np.eye(len(S)) if w > 1 else S for S, w in zip(dense.S, wide, strict=False)]
+            cov = scipy.linalg.block_diag(cov, *(S * g for S, g in zip(alone, own, strict=True)))
             link = dense.G @ dense.Z.T @ dense.Vi @ model.X
             link = np.vstack([link, np.zeros((len(cov) - len(link), model.p))])
             unseen = ends[-1] + np.cumsum([0, *(t.q for t in model.terms)])
+            starts = np.cumsum([0, *wide])
             at = [
-                np.where(level < 0, unseen[k], ends[k] + level * t.q)[:, None] + np.arange(t.q)
-                for k, (t, level) in enumerate(zip(model.terms, levels.T, strict=True))
+                np.where(level < 0, unseen[k], ends[k] + level * t.q) + np.arange(t.q)
+                for k, t in enumerate(model.terms)
+                for level in [levels[:, starts[k] : starts[k + 1]]]
             ]
             at = np.hstack(at)
             for reml in (False, True):

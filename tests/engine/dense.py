@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.linalg import block_diag
+from scipy.sparse import csc_array
 
 from henderson.covariance import (
     Autoregressive,
@@ -13,6 +15,8 @@ from henderson.covariance import (
     FactorRelationship,
     Homogeneous,
     Identity,
+    Precision,
+    SparseFactorRelationship,
     Unstructured,
 )
 from henderson.model import MixedModel, RandomTerm
@@ -23,7 +27,8 @@ def stacked_z(model):
     blocks = []
     for term in model.terms:
         Z = np.zeros((model.n, term.n_levels, term.q))
-        Z[np.arange(model.n), term.codes] = term.z
+        codes = term.codes if term.codes.ndim == 2 else np.repeat(term.codes[:, None], term.q, axis=1)
+        Z[np.arange(model.n)[:, None], codes, np.arange(term.q)] = term.z
         blocks.append(Z.reshape(model.n, -1))
     return np.hstack(blocks)
 
@@ -80,6 +85,10 @@ def relationship_matrix(term):
             return G
         case FactorRelationship(factor=L):
             return L @ L.T
+        case SparseFactorRelationship(factor=L):
+            return (L @ L.T).toarray()
+        case Precision(inverse=inverse):
+            return np.linalg.inv(inverse.toarray())
     raise NotImplementedError(term.relationship)
 
 
@@ -190,6 +199,66 @@ def related_model(seed, *, n=None):
     u = L @ rng.normal(size=m)
     y = X @ rng.normal(size=p) + z[:, 0] * u[codes] + rng.normal(size=n)
     return MixedModel(y, X, (RandomTerm("iid", codes, people, z, Unstructured(1), relationship),))
+
+
+def pedigree_precision(rng, n):
+    """A^-1 of random parents by Henderson's rules, without inbreeding in D: any sparse precision will do."""
+    T, d = np.eye(n), np.ones(n)
+    for i in range(3, n):
+        parents = rng.choice(i, size=int(rng.integers(0, 3)), replace=False)
+        T[i, parents], d[i] = -0.5, 1.0 - 0.25 * parents.size
+    return Precision(csc_array(T.T @ (T / d[:, None])))
+
+
+def any_relationship(rng, n, kinds):
+    """A relationship of n levels, of one of the kinds; factors may be singular (twins)."""
+    match kinds[int(rng.integers(0, len(kinds)))]:
+        case "identity":
+            return Identity()
+        case "precision":
+            return pedigree_precision(rng, n)
+        case "dense":
+            L = rng.normal(size=(n, 2 * n)) / np.sqrt(2 * n)
+            return DenseRelationship(L @ L.T)
+        case "factor":
+            return FactorRelationship(rng.normal(size=(n, max(2, n // 3))))
+        case "families":
+            sizes = np.full(-(-n // 4), 4)
+            sizes[-1] -= sizes.sum() - n
+            blocks = [np.tril(rng.normal(size=(k, k))) for k in sizes]
+            blocks[0][-1] = blocks[0][0]  # twins
+            return SparseFactorRelationship(csc_array(block_diag(*blocks)))
+
+
+def mixed_model(seed, kinds, *, maternal=True, residuals=False):
+    """One to three terms of any relationship, repeated records, levels without records, slopes, weights.
+
+    With ``maternal`` some terms have effects that point to different levels; with ``residuals`` some models
+    have residuals that are correlated within units, which may lie in several levels.
+    """
+    rng = np.random.default_rng(seed)
+    n, p = int(rng.integers(20, 70)), int(rng.integers(1, 4))
+    X = np.column_stack([np.ones(n), rng.normal(size=(n, p - 1)) * rng.choice([0.01, 1, 30], p - 1) + 2])
+    terms = []
+    for k in range(int(rng.integers(1, 4))):
+        levels = int(rng.integers(8, 30))
+        relationship = any_relationship(rng, levels, kinds)
+        q = int(rng.integers(1, 4))
+        codes = rng.integers(0, levels, n)
+        if maternal and q > 1 and rng.random() < 0.4:
+            codes = rng.integers(0, levels, (n, q))
+            z = np.ones((n, q))
+        else:
+            z = np.column_stack([np.ones(n), rng.integers(0, 3, (n, q - 1)) + 1.0])
+        covariance = any_covariance(rng, q) if q > 1 else Unstructured(1)
+        terms.append(RandomTerm(f"g{k}", codes, levels, z, covariance, relationship))
+    weights = rng.uniform(0.3, 2.0, n) if rng.random() < 0.4 else None
+    residual = Homogeneous()
+    if residuals and rng.random() < 0.6:
+        unit, position = np.arange(n) // 2, np.arange(n) % 2
+        residual = ByUnit("us(h | u)", ("a", "b"), unit, position, -(-n // 2), Unstructured(2))
+    y = X @ rng.normal(size=p) + rng.normal(size=n)
+    return MixedModel(y, X, tuple(terms), weights, residual)
 
 
 def any_covariance(rng, q):

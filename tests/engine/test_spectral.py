@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.sparse import csc_array
 
 from engine.contract import EngineContract, close
 from engine.dense import at_theta, random_model, related_model, relationship_matrix
@@ -13,7 +14,7 @@ from henderson.covariance import (
     Diagonal,
     FactorRelationship,
     Identity,
-    OperatorRelationship,
+    Precision,
     Unstructured,
 )
 from henderson.engine.spectral import SpectralEngine
@@ -179,12 +180,12 @@ class TestRefusals:
     def test_unrelated_levels(self):
         self.refused("unrelated", relationship=Identity())
 
-    def test_an_operator(self):
-        G = OperatorRelationship(lambda M: M, self.term.n_levels)
-        self.refused("OperatorRelationship", relationship=G)
+    def test_a_sparse_precision(self):
+        G = Precision(csc_array(np.eye(self.term.n_levels)))
+        self.refused("Precision", relationship=G)
 
     def test_other_terms_beside_it(self):
-        self.refused("beside it", terms=(self.term, random_model(0).terms[0]))
+        self.refused("together are more", terms=(self.term, random_model(0).terms[0]))
 
     def test_slopes(self):
         z = np.ones((self.model.n, 2))
@@ -202,7 +203,7 @@ class TestRefusals:
 
     def test_residual_structure(self):
         halves = np.arange(self.model.n) % 2
-        words = r"^residual='diag\(h\)' beside the relationship matrix of 'iid' .*: leave one of the two out$"
+        words = r"takes no residual='diag\(h\)'$"
         self.refused(words, residual=ByUnit.strata("diag(h)", ("0", "1"), halves, Diagonal(2)))
 
     def test_a_matrix_that_is_no_covariance(self):

@@ -14,7 +14,7 @@ from fit.relatives import FORMULA, fit, of, population, restricted
 from henderson.covariance import DenseRelationship, RelationshipMatrix
 from henderson.engine.blocked import BlockedEngine
 from henderson.engine.spectral import SpectralEngine
-from henderson.fit.relationships import match_relationship
+from henderson.fit.relationships import relate
 from henderson.formula import build_design
 from henderson.genotype import Samples
 
@@ -161,7 +161,8 @@ class TestMatching:
         people = list(some["iid"])
         a, b = fit(some, self.G), fit(some, self.G.loc[people, people])
         assert a.criterion == pytest.approx(b.criterion, rel=1e-12)
-        assert a.ngroups == {"iid": 20}
+        assert (a.ngroups, b.ngroups) == ({"iid": 30}, {"iid": 20})
+        assert any("10 of the 30 in relationship['iid'] have no row" in notice for notice in a.notices)
 
     def test_rows_with_missing_values_are_counted(self, caplog):
         data = self.data.copy()
@@ -179,7 +180,7 @@ class TestMatching:
         iid = np.array(people)
         own = RelationshipMatrix(G, Samples(iid, iid))
         random = build_design(FORMULA, self.data, related=["iid"]).random[0]
-        matched = match_relationship(own, random)
+        matched = relate(own, "iid", random.levels).relationship
         assert isinstance(matched, DenseRelationship)
         assert matched.matrix is G
         before = G.copy()
@@ -266,25 +267,6 @@ class TestRefusals:
 
     def test_a_distance_matrix(self):
         self.refused("not positive semi-definite", 2.0 - self.G)
-
-    def test_several_rows_of_a_person(self):
-        data = pd.concat([self.data, self.data.iloc[:3]], ignore_index=True)
-        self.refused("3 levels of 'iid' have more than one row", data=data, error=hd.ModelNotSupportedError)
-
-    def test_another_random_term(self):
-        data = self.data.assign(site=np.arange(30) % 5)
-        self.refused(
-            "'iid' and 'site' together",
-            data=data,
-            formula="y ~ x + (1 | iid) + (1 | site)",
-            error=hd.ModelNotSupportedError,
-        )
-
-    def test_random_slopes(self):
-        self.refused(r"write \(1 \| iid\)", formula="y ~ x + (x | iid)", error=hd.ModelNotSupportedError)
-
-    def test_weights(self):
-        self.refused("weights", weights=np.full(30, 2.0), error=hd.ModelNotSupportedError)
 
     def test_one_row_per_person_without_a_relationship(self):
         self.refused("one row per level", relationship=None)

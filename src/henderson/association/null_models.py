@@ -16,6 +16,7 @@ from henderson.covariance import RelationshipMatrix
 from henderson.engine import Engine
 from henderson.errors import DataError, HendersonError, ModelNotSupportedError
 from henderson.fit.fitting import fit_design
+from henderson.fit.relationships import RelatedLevels, relate
 from henderson.formula import Design, build_design, has_random_terms, names_in
 from henderson.genotype import Samples
 from henderson.io.alignment import align
@@ -151,9 +152,9 @@ class Traits:
             def cut(G: RelationshipMatrix, people: Index = people, rows: Index = first.rows) -> Any:
                 return self._cut(G, people, rows)
 
-            relationship = {}
+            relationship: dict[str, RelatedLevels] = {}
             if self._related is not None:
-                relationship = {PERSON: cut(self._related.matrix(people))}
+                relationship = self._looked_at(cut(self._related.matrix(people)), alike[0])
             if k == len(groups) - 1:
                 self._related = None  # nobody else needs the matrix of everybody
             fits: dict[str, LmerResult] = {}
@@ -172,17 +173,22 @@ class Traits:
                 yield NullModels(people, traits, tuple(fits.values()), first, notices, cut, refit)
 
     def _fitted(
-        self, formula: str, relationship: dict[str, RelationshipMatrix], like: Engine | None
+        self, formula: str, relationship: Mapping[str, RelatedLevels], like: Engine | None
     ) -> LmerResult:
         return result_of(
             fit_design(self._designs[formula], self._frame, relationship=relationship, like=like)
         )
 
+    def _looked_at(self, K: RelationshipMatrix, formula: str) -> dict[str, RelatedLevels]:
+        """The relationship of the people analysed, checked once for all their traits."""
+        (term,) = self._designs[formula].random
+        return {PERSON: relate(K, PERSON, term.levels)}
+
     def _refit(self, formulas: tuple[str, ...], K: RelationshipMatrix) -> tuple[LmerResult, ...]:
         """The models of those formulas with another relationship of their people, which they share."""
-        fits: list[LmerResult] = []
+        relationship, fits = self._looked_at(K, formulas[0]), list[LmerResult]()
         for formula in formulas:
-            fits.append(self._fitted(formula, {PERSON: K}, fits[0].engine if fits else None))
+            fits.append(self._fitted(formula, relationship, fits[0].engine if fits else None))
         return tuple(fits)
 
     def _check_room(self, fit: LmerResult) -> None:

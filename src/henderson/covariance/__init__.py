@@ -7,9 +7,9 @@ from henderson.covariance.relationship import (
     DenseRelationship,
     FactorRelationship,
     Identity,
-    OperatorRelationship,
     Precision,
     Relationship,
+    SparseFactorRelationship,
 )
 from henderson.covariance.residual import ByUnit, Homogeneous, Residual
 from henderson.covariance.structure import Covariance, Unstructured
@@ -25,10 +25,10 @@ __all__ = [
     "FactorRelationship",
     "Homogeneous",
     "Identity",
-    "OperatorRelationship",
     "Precision",
     "Relationship",
     "RelationshipMatrix",
     "Residual",
+    "SparseFactorRelationship",
     "Unstructured",
 ]

@@ -250,15 +250,21 @@ class Engine(Protocol):
         ...
 
     def effect_cov(self, theta: Array, levels: NDArray[np.intp], *, reml: bool) -> EffectCovariance:
-        """Joint covariance of the effects of combinations of levels, (K, n_terms).
+        """Joint covariance of the effects of combinations of levels, (K, columns).
 
-        A level of -1 is one that nobody has seen: its effects have their prior covariance sigma^2 S, times
+        There is a column for each term, and one for each effect of a term whose effects point to different
+        levels: the columns of ``codes`` side by side. A level of -1 is one that nobody has seen: its effects have their prior covariance sigma^2 S, times
         the mean relationship of a level to itself, and are independent of all others.
         """
         ...
 
     def forget(self) -> None:
         """Let go of what is kept of the last theta; it is worked out again when asked for."""
+        ...
+
+    @property
+    def explanation(self) -> str:
+        """In a sentence or two: the engine, and the part of the model's structure that it was chosen by."""
         ...
 
     @property

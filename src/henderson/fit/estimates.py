@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from henderson.covariance import ByUnit, Residual
 from henderson.engine import Solution
 from henderson.errors import HendersonError
-from henderson.fit.heritability import relationship_diagonal
 from henderson.fit.notices import dimensions_lost, scales, singular_notices
 from henderson.fit.optimize import Optimum
 from henderson.fit.solve import Fitted
@@ -368,7 +367,7 @@ def mean_squares(model: MixedModel) -> list[Array]:
     """Mean over the rows of z z', times the level's relationship to itself; (q, q) per term."""
     out = []
     for term in model.terms:
-        own = relationship_diagonal(term.relationship, term.n_levels)[term.codes]
+        own = term.relationship.diagonal(term.n_levels)[term.codes]
         out.append((term.z * own[:, None]).T @ term.z / model.n)
     return out
 

@@ -8,18 +8,20 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from henderson.covariance import Identity
+from henderson.covariance import Identity, Relationship
 from henderson.engine import Engine
 from henderson.errors import DataError
 from henderson.fit.call import Call
+from henderson.fit.engines import choose_engine
 from henderson.fit.estimates import gather_rows
 from henderson.fit.files import is_streamed
 from henderson.fit.fitted_model import FittedModel
 from henderson.fit.notices import optimum_notices
 from henderson.fit.optimize import Control
 from henderson.fit.rank import check_rank, check_residual, rank_notice
-from henderson.fit.relationships import as_mapping, check_groups, check_told_apart, match_relationship
-from henderson.fit.solve import Fitted, choose_engine, solve
+from henderson.fit.related_levels import with_related_levels
+from henderson.fit.relationships import as_mapping, check_groups, check_told_apart
+from henderson.fit.solve import Fitted, solve
 from henderson.fit.source import Source
 from henderson.fit.structures import covariance_of, residual_of
 from henderson.formula import Design, build_design
@@ -89,8 +91,9 @@ def fit_design(
 ) -> FittedModel:
     """Fit a design. ``like`` is the engine of a model that has another response and is otherwise the same."""
     kept = _full_rank(design)
+    design, related = with_related_levels(design, relationship or {})
     if like is None:
-        engine = choose_engine(_model(design, kept, relationship or {}))
+        engine = choose_engine(_model(design, kept, related))
         check_told_apart(engine, reml=REML)
     else:
         engine = like.with_response(_response(design))
@@ -139,12 +142,9 @@ def _exact_fit(design: Design, y: NDArray[np.float64], rank: int) -> str:
     )
 
 
-def _model(design: Design, kept: NDArray[np.intp], related: Mapping[str, Any]) -> MixedModel:
+def _model(design: Design, kept: NDArray[np.intp], related: Mapping[str, Relationship]) -> MixedModel:
     X = design.X if kept.size == design.X.shape[1] else np.ascontiguousarray(design.X[:, kept])
     y = _response(design)
-    # terms on one factor share its matrix
-    first = {r.group: r for r in reversed(design.random)}
-    G = {group: match_relationship(given, first[group]) for group, given in related.items()}
     terms = tuple(
         RandomTerm(
             r.group,
@@ -152,7 +152,7 @@ def _model(design: Design, kept: NDArray[np.intp], related: Mapping[str, Any]) -
             len(r.levels),
             r.z,
             covariance_of(r.structure, r.z.shape[1]),
-            G.get(r.group, Identity()),
+            related.get(r.group, Identity()),
         )
         for r in design.random
     )

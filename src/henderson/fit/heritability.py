@@ -8,7 +8,7 @@ from math import erfc, exp, isnan, log, nan, pi, sqrt
 import numpy as np
 from numpy.typing import NDArray
 
-from henderson.covariance import DenseRelationship, FactorRelationship, Identity, Relationship
+from henderson.covariance import Identity
 from henderson.engine import Engine
 from henderson.errors import DataError, ModelNotSupportedError
 from henderson.fit.notices import takes_all
@@ -272,31 +272,7 @@ def _share_se(vg: float, ve: float, c: float, cov: Array) -> float:
 def _centred_diagonal(term: RandomTerm) -> float:
     """Mean diagonal of K = Z G Z', doubly centred."""
     z, n = term.z[:, 0], term.codes.size
-    mean = float(relationship_diagonal(term.relationship, term.n_levels)[term.codes] @ z**2) / n
+    mean = float(term.relationship.diagonal(term.n_levels)[term.codes] @ z**2) / n
     w = np.bincount(term.codes, z, minlength=term.n_levels).astype(np.float64)
-    match term.relationship:
-        case DenseRelationship(matrix=G):
-            total = float(w @ (G @ w))
-        case FactorRelationship(factor=L):
-            total = float(((w @ L) ** 2).sum())
-        case other:
-            raise ModelNotSupportedError(f"heritability with a {type(other).__name__} is not supported yet")
+    total = float(w @ term.relationship.times(w[:, None])[:, 0])
     return mean - total / n**2
-
-
-def relationship_diagonal(relationship: Relationship, n_levels: int) -> Array:
-    """Relationship of each level to itself, shape (l,).
-
-    Examples
-    --------
-    >>> relationship_diagonal(Identity(), 2)
-    array([1., 1.])
-    """
-    match relationship:
-        case Identity():
-            return np.ones(n_levels)
-        case DenseRelationship(matrix=G):
-            return np.array(np.diag(G))
-        case FactorRelationship(factor=L):
-            return np.asarray(np.einsum("ij,ij->i", L, L))
-    raise ModelNotSupportedError(f"the diagonal of a {type(relationship).__name__} is not supported yet")

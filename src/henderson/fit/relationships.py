@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from henderson.covariance import DenseRelationship, RelationshipMatrix
+from henderson.covariance import DenseRelationship, Relationship, RelationshipMatrix
 from henderson.engine import Engine
 from henderson.engine.spectral import SpectralEngine
 from henderson.errors import DataError
-from henderson.formula import RandomDesign
 from henderson.io.frame import closest
 
 Array = NDArray[np.float64]
@@ -54,22 +54,44 @@ def check_groups(relationship: Mapping[str, Any], groups: Iterable[str]) -> None
             )
 
 
-def match_relationship(given: Any, random: RandomDesign) -> DenseRelationship:
-    """The relationship of the levels of one grouping factor, in their order.
+@dataclass(frozen=True, slots=True, eq=False)
+class RelatedLevels:
+    """The levels of a grouping factor whose relationship is known, also those without records.
+
+    Attributes
+    ----------
+    levels : sequence of str, length l
+        Their names, in the order of the relationship.
+    relationship : Relationship
+        G, (l, l).
+    rows : ndarray of int, shape (levels with records,)
+        Where each level that has records stands in it.
+    """
+
+    levels: Sequence[str]
+    relationship: Relationship
+    rows: NDArray[np.intp]
+
+
+def relate(given: Any, group: str, levels: Sequence[str]) -> RelatedLevels:
+    """Find the levels of a grouping factor in the relationship that was given for it.
 
     Parameters
     ----------
-    given : RelationshipMatrix or pandas DataFrame
-        A square frame has the names of the people as its index and, in the same order, as its columns.
-    random : RandomDesign
-        A random term, whose levels are names of people: the individual identifiers (IID) of a
+    given : RelationshipMatrix, pandas DataFrame or RelatedLevels
+        A square frame has the names of the people as its index and, in the same order, as its columns. What
+        was found before stays as it is.
+    group : str
+        The grouping factor.
+    levels : sequence of str
+        Its levels in the data, which are names of people: the individual identifiers (IID) of a
         `RelationshipMatrix`.
 
     Returns
     -------
-    DenseRelationship
-        Of shape (l, l) for l levels. It is the caller's own matrix where its people are the levels in their
-        order and it is symmetric to the last digit, and a copy otherwise.
+    RelatedLevels
+        Everybody in the relationship, which is the caller's own matrix if that is symmetric to the last
+        digit: people without records get predictions too.
 
     Raises
     ------
@@ -80,18 +102,17 @@ def match_relationship(given: Any, random: RandomDesign) -> DenseRelationship:
     --------
     >>> import pandas as pd
     >>> G = pd.DataFrame([[1.0, 0.5], [0.5, 1.0]], index=["ann", "bob"], columns=["ann", "bob"])
-    >>> people = RandomDesign("iid", ("(Intercept)",), np.array([1, 0]), ("bob",), np.ones((2, 1)))
-    >>> match_relationship(G, people).matrix
-    array([[1.]])
+    >>> found = relate(G, "iid", ["bob"])
+    >>> found.levels, found.rows
+    (['ann', 'bob'], array([1]))
     """
-    matrix, names = _named(given, random.group)
-    rows = _rows(names, random)
-    levels = random.levels
-    if np.array_equal(rows, np.arange(matrix.shape[0])):
-        found = np.asarray(matrix, dtype=np.float64)
-    else:
-        found = matrix[np.ix_(rows, rows)].astype(np.float64, copy=False)
-    return DenseRelationship(_symmetric(found, levels, random.group))
+    if isinstance(given, RelatedLevels):
+        return given
+    matrix, names = _named(given, group)
+    rows = _rows(names, group, levels)
+    return RelatedLevels(
+        names, DenseRelationship(_symmetric(np.asarray(matrix, np.float64), names, group)), rows
+    )
 
 
 def check_told_apart(engine: Engine, *, reml: bool) -> None:
@@ -173,9 +194,8 @@ def _label(x: Any) -> str:
     return f"{x:.15g}" if isinstance(x, float | np.floating) else str(x)
 
 
-def _rows(names: Sequence[str], random: RandomDesign) -> NDArray[np.intp]:
+def _rows(names: Sequence[str], group: str, levels: Sequence[str]) -> NDArray[np.intp]:
     """Row of the matrix for each level."""
-    group = random.group
     row = {name: i for i, name in enumerate(names)}
     if len(row) < len(names):
         twice = [name for name, count in Counter(names).items() if count > 1]
@@ -184,14 +204,14 @@ def _rows(names: Sequence[str], random: RandomDesign) -> NDArray[np.intp]:
             f"relationship[{group!r}] has {len(twice)} name{s} more than once ({_some(twice)}), so that rows "
             "cannot be told apart; make the identifiers unique"
         )
-    missing = [level for level in random.levels if level not in row]
+    missing = [level for level in levels if level not in row]
     if missing:
         raise DataError(
-            f"{len(missing)} of the {len(random.levels)} levels of {group!r} are not in its relationship "
+            f"{len(missing)} of the {len(levels)} levels of {group!r} are not in its relationship "
             f"matrix ({_some(missing)}), whose {len(names)} people are named like {_some(names)}; leave "
             "these rows out or mend the names"
         )
-    return np.array([row[level] for level in random.levels], dtype=np.intp)
+    return np.array([row[level] for level in levels], dtype=np.intp)
 
 
 def _symmetric(G: Array, levels: Sequence[str], group: str) -> Array:

@@ -228,6 +228,12 @@ def _with_data(
             raise DataError(
                 f"these are not the data of the fit: its {what} were {stored} and are {found} with them"
             )
+    for stored_term, term in zip(estimates.terms, again.estimates.terms, strict=True):
+        if list(stored_term.levels) != list(term.levels):
+            raise DataError(
+                f"the levels of '{term.group}' are not those of the fit, or in another order: give the "
+                "relationship in the order that the fit had"
+            )
     criterion = source.fitted.engine.criterion(estimates.theta)
     stored_value = estimates.reml_criterion if estimates.reml else estimates.deviance
     value = criterion.profiled(estimates.reml)

@@ -7,11 +7,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from henderson.covariance import ByUnit, Coordinates, Identity
+from henderson.covariance import ByUnit, Coordinates
 from henderson.engine import Criterion, Engine, InformationKind
 from henderson.errors import DataError
 from henderson.fit.optimize import NOISE, Control, Optimum, minimise
-from henderson.model import MixedModel
 
 Array = NDArray[np.float64]
 #: A search that ends this near to a bound, in its own coordinates, may have meant the bound itself.
@@ -81,23 +80,6 @@ class _Profiled:
         gradient = self.engine.criterion(theta).profiled_gradient(self.reml)
         H = self.engine.profiled_hessian(theta, reml=self.reml, kind=kind)
         return self.coordinates.hessian(x, gradient, H)
-
-
-def choose_engine(model: MixedModel) -> Engine:
-    """The engine for the structure of a model.
-
-    Raises
-    ------
-    ModelNotSupportedError
-        If no engine takes it; the sentence names the part that is in the way.
-    """
-    if all(isinstance(term.relationship, Identity) for term in model.terms):
-        from henderson.engine.blocked import BlockedEngine
-
-        return BlockedEngine(model)
-    from henderson.engine.spectral import SpectralEngine
-
-    return SpectralEngine(model)
 
 
 def solve(

@@ -3,12 +3,13 @@
 from henderson.formula.bars import has_random_terms, names_in, parse_formula
 from henderson.formula.build import build_design
 from henderson.formula.design import Design, RandomDesign, ResidualDesign, Structure
-from henderson.formula.spec import ModelSpec
+from henderson.formula.spec import ModelSpec, RandomSpec
 
 __all__ = [
     "Design",
     "ModelSpec",
     "RandomDesign",
+    "RandomSpec",
     "ResidualDesign",
     "Structure",
     "build_design",

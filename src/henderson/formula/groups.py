@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,12 +30,15 @@ class Grouping:
         Levels of each atom.
     combinations : tuple of ndarray of int64
         For each atom after the first, the sorted keys ``code_so_far * len(atom levels) + code`` that occur.
+    places : ndarray of int or None
+        Where the combinations that occur stand among the levels, if those are more or in another order.
     """
 
     group: Group
     levels: Sequence[str]
     atom_levels: tuple[Sequence[str], ...]
     combinations: tuple[IntArray, ...]
+    places: NDArray[np.intp] | None = None
 
     @classmethod
     def learn(cls, group: Group, columns: Sequence[Column]) -> tuple[Grouping, IntArray]:
@@ -52,6 +55,16 @@ class Grouping:
                 f"{levels[i]}:{factor.levels[j]}" for i, j in zip(left.tolist(), right.tolist(), strict=True)
             )
         return cls(group, levels, tuple(f.levels for f in factors), tuple(combinations)), codes
+
+    def with_levels(self, levels: Sequence[str], places: NDArray[np.intp]) -> Grouping:
+        """The factor with further levels, of which the present ones are those at `places`.
+
+        New rows are known by their label, so that only a factor of a single atom can have levels that did not
+        occur.
+        """
+        if len(self.atom_levels) == 1:
+            return replace(self, levels=levels, atom_levels=(levels,))
+        return replace(self, levels=levels, places=places)
 
     def codes(self, columns: Sequence[Column]) -> IntArray:
         """Codes of new rows: -1 for a level, or combination, that was never seen, and for missing values.
@@ -73,7 +86,7 @@ class Grouping:
             place = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
             seen = (codes >= 0) & (own >= 0) & (keys[place] == wanted)
             codes = np.where(seen, place, -1)
-        return codes
+        return codes if self.places is None else np.where(codes >= 0, self.places[codes], -1)
 
 
 def _sampled(atom: Node, column: Column) -> FactorColumn:

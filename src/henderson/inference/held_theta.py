@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 
 from henderson.covariance import ByUnit
 from henderson.engine.blocked.residual import unit_blocks
-from henderson.fit.solve import Fitted, choose_engine
+from henderson.fit.engines import choose_engine
+from henderson.fit.solve import Fitted
 from henderson.inference.left_out import Left, left_at, model_without, residual_at
 
 Array = NDArray[np.float64]

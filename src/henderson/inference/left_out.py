@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 from henderson.covariance import ByUnit, Homogeneous, Identity, Residual
 from henderson.engine import Engine
 from henderson.errors import DataError
+from henderson.fit.engines import choose_engine
 from henderson.fit.optimize import Control
 from henderson.fit.rank import LOST
 from henderson.fit.relationships import check_told_apart
-from henderson.fit.solve import Fitted, choose_engine, solve
+from henderson.fit.solve import Fitted, solve
 from henderson.linalg.pivoting import independent_columns, triangular_factor
 from henderson.model import MixedModel, RandomTerm
 

@@ -9,9 +9,7 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from henderson.covariance import Identity
 from henderson.engine.blocked.residual import unit_blocks
-from henderson.engine.spectral.structure import times
 from henderson.errors import DataError
 from henderson.fit import FittedModel
 from henderson.fit.components import random_matrix
@@ -194,9 +192,7 @@ def residuals_of_responses(fit: FittedModel, Y: Array, kind: Kind) -> Array:
 def _predicted(term: RandomTerm, S: Array, sums: Array) -> Array:
     """(G (x) S) Z'P y of one term, (l q, m), for Z'P y."""
     by_level = np.einsum("ab,lbm->lam", S, sums.reshape(term.n_levels, term.q, -1))
-    if not isinstance(term.relationship, Identity):
-        by_level = times(term, by_level.reshape(term.n_levels, -1))
-    return np.asarray(by_level.reshape(sums.shape))
+    return np.asarray(term.relationship.times(by_level.reshape(term.n_levels, -1)).reshape(sums.shape))
 
 
 def _ranked(every: Array, uniform: Array) -> tuple[Array, NDArray[np.bool_], NDArray[np.int64]]:

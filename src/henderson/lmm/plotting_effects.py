@@ -13,7 +13,6 @@ from henderson.errors import DataError
 from henderson.fit import FittedModel
 from henderson.fit.arguments import check_level
 from henderson.fit.estimates import TermModes
-from henderson.fit.heritability import relationship_diagonal
 from henderson.inference.denominator import Ddf
 from henderson.io.frame import closest
 from henderson.lmm.effect_curves import EffectCurve, effect_curves
@@ -228,7 +227,7 @@ class EffectPlots:
             return np.ones(len(term.levels))
         k = [t is term for t in self._fit.estimates.terms].index(True)
         known = self._fit.engine.shape.terms[k]
-        return relationship_diagonal(known.relationship, known.n_levels)
+        return np.asarray(known.relationship.diagonal(known.n_levels))
 
     def _qq_of_effect(self, ax: Axes, term: TermModes, j: int) -> None:
         """Standardised modes of one effect against normal quantiles."""

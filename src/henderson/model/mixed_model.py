@@ -48,6 +48,10 @@ class RandomTerm:
         """Number of effects within one level."""
         return int(self.z.shape[1])
 
+    def codes_of(self, j: int) -> NDArray[np.int64]:
+        """Level that effect j of each row points to, shape (n,)."""
+        return self.codes if self.codes.ndim == 1 else self.codes[:, j]
+
 
 class _HasTerms(Protocol):
     @property
@@ -147,5 +151,6 @@ class MixedModel(SharesTheta):
         """X beta + sum_k Z_k u_k for effects (l, q), one array per term; shape (n,)."""
         out = self.X @ beta
         for term, u in zip(self.terms, effects, strict=True):
-            out = out + np.einsum("nq,nq->n", term.z, u[term.codes])
+            for j, z in enumerate(term.z.T):
+                out = out + z * u[term.codes_of(j), j]
         return np.asarray(out)

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from henderson.covariance import DenseRelationship, FactorRelationship, Identity, Relationship
 from henderson.engine.blocked.residual import unit_blocks
-from henderson.errors import DataError, ModelNotSupportedError
+from henderson.errors import DataError
 from henderson.fit import FittedModel
 from henderson.model import RandomTerm
 
@@ -77,8 +76,6 @@ class Simulator:
         Whose effects are drawn.
     factors : tuple of ndarray, (q, q) per term
         Factor of the covariance of a level's effects.
-    roots : tuple of ndarray, (l, r), or None, per term
-        A root of the relationship; None for unrelated levels.
     blocks : tuple of (ndarray (units, m), ndarray (m, m))
         Records of units alike, and the factor of the covariance of their residuals.
     root_weights : ndarray, (n,), or None
@@ -87,7 +84,6 @@ class Simulator:
     mean: Array
     terms: tuple[RandomTerm, ...]
     factors: tuple[Array, ...]
-    roots: tuple[Array | None, ...]
     blocks: tuple[tuple[Index, Array], ...]
     root_weights: Array | None
 
@@ -105,7 +101,6 @@ class Simulator:
             mean=rows.fitted if use_random else rows.mean,
             terms=terms,
             factors=tuple(sigma * modes.T for modes in estimates.terms[: len(terms)]),
-            roots=tuple(_root(term.relationship) for term in terms),
             blocks=tuple((p.rows, np.asarray(sigma * np.linalg.cholesky(R0[p.block]))) for p in patterns),
             root_weights=None if model.weights is None else np.sqrt(model.weights),
         )
@@ -131,8 +126,8 @@ class Simulator:
         return out.T
 
     def _places(self, k: int) -> int:
-        root = self.roots[k]
-        return self.terms[k].n_levels if root is None else root.shape[1]
+        term = self.terms[k]
+        return term.relationship.n_roots(term.n_levels)
 
     def _residuals(self, normal: Array, out: Array) -> None:
         for rows, factor in self.blocks:
@@ -141,25 +136,12 @@ class Simulator:
             out /= self.root_weights
 
     def _add_effects(self, k: int, normal: Array, out: Array) -> None:
-        term, root = self.terms[k], self.roots[k]
-        effects = normal @ self.factors[k].T
-        if root is not None:
-            effects = root @ effects
-        for j, z in enumerate(term.z.T):
-            out += z * effects[:, term.codes, j]
-
-
-def _root(relationship: Relationship) -> Array | None:
-    """L with G = L L', also of a singular G."""
-    match relationship:
-        case Identity():
-            return None
-        case FactorRelationship(factor=L):
-            return L
-        case DenseRelationship(matrix=G):
-            values, vectors = np.linalg.eigh(G)
-            return np.asarray(vectors * np.sqrt(np.maximum(values, 0.0)))
-    raise ModelNotSupportedError(f"draws with a {type(relationship).__name__} are not supported yet")
+        term = self.terms[k]
+        # one response at a time, so that it does not depend on those beside it
+        for effects, response in zip(normal @ self.factors[k].T, out, strict=True):
+            levels = term.relationship.root_times(effects)
+            for j, z in enumerate(term.z.T):
+                response += z * levels[term.codes_of(j), j]
 
 
 def _check_whole(**counts: int) -> None:

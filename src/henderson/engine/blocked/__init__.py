@@ -1,5 +1,5 @@
 """Exact blocked Cholesky for grouping factors."""
 
-from henderson.engine.blocked.engine import BlockedEngine
+from henderson.engine.blocked.engine import BlockedEngine, obstacle
 
-__all__ = ["BlockedEngine"]
+__all__ = ["BlockedEngine", "obstacle"]

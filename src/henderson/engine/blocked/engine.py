@@ -104,7 +104,9 @@ class BlockedEngine(MomentEngine):
     """
 
     def __init__(self, model: MixedModel) -> None:
-        _refuse(model)
+        reason = obstacle(model)
+        if reason is not None:
+            raise ModelNotSupportedError(reason)
         plan = make_plan(model.terms)
         scales = tuple(column_scale(term.z) for term in model.terms)
         self._setup(model, _designs(model, plan, unit_blocks(model.residual, model.n), scales), None)
@@ -232,24 +234,26 @@ class BlockedEngine(MomentEngine):
         )
 
 
-def _refuse(model: MixedModel) -> None:
+def obstacle(model: MixedModel) -> str | None:
+    """Why this engine does not take the structure of a model; None for one that it takes."""
     for term in model.terms:
         if not isinstance(term.relationship, Identity):
-            raise ModelNotSupportedError(
+            return (
                 f"the levels of '{term.label}' have a relationship matrix; "
                 "the blocked engine takes unrelated levels"
             )
         if term.codes.ndim != 1:
-            raise ModelNotSupportedError(
+            return (
                 f"the effects of '{term.label}' point to different levels within one row; "
                 "the blocked engine takes one level per row and term"
             )
         if isinstance(model.residual, ByUnit) and not _lies_within(model.residual, term.codes):
-            raise ModelNotSupportedError(
+            return (
                 f"records of one unit of residual='{model.residual.label}' lie in different levels of "
-                f"'{term.label}'; correlated residuals are taken where each unit lies within one level of "
-                f"every grouping factor: take narrower units, or leave the term by '{term.label}' out"
+                f"'{term.label}'; the blocked engine takes units that lie within one level of every grouping "
+                "factor"
             )
+    return None
 
 
 def _lies_within(residual: ByUnit, codes: NDArray[np.int64]) -> bool:

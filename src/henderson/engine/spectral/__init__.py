@@ -2,5 +2,6 @@
 
 from henderson.engine.spectral.engine import SpectralEngine
 from henderson.engine.spectral.spectrum import Spectrum
+from henderson.engine.spectral.structure import obstacle
 
-__all__ = ["SpectralEngine", "Spectrum"]
+__all__ = ["SpectralEngine", "Spectrum", "obstacle"]

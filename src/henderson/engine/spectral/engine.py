@@ -23,7 +23,8 @@ from henderson.engine.spectral.fixed_slopes import gram_slopes, moved_products, 
 from henderson.engine.spectral.point import Point, evaluate
 from henderson.engine.spectral.spectrum import Spectrum, decompose
 from henderson.engine.spectral.starts import Grid
-from henderson.engine.spectral.structure import kernel, mean_diagonal, refuse, times, to_records
+from henderson.engine.spectral.structure import kernel, obstacle, to_records
+from henderson.errors import ModelNotSupportedError
 from henderson.model import MixedModel
 
 Array = NDArray[np.float64]
@@ -78,7 +79,7 @@ class SpectralEngine:
     """
 
     def __init__(self, model: MixedModel) -> None:
-        refuse(model)
+        _refuse(model)
         fixed = fixed_basis(model.X, model.y, None)
         self._setup(model, fixed, _spectrum(model, fixed), [])
 
@@ -120,7 +121,7 @@ class SpectralEngine:
     def with_weights(self, weights: Array | None) -> SpectralEngine:
         """The same model; prior weights are refused."""
         model = replace(self.model, weights=weights)
-        refuse(model)
+        _refuse(model)
         return self._derived(model, self._fixed)
 
     def _derived(self, model: MixedModel, fixed: FixedBasis) -> SpectralEngine:
@@ -235,7 +236,7 @@ class SpectralEngine:
         weights: Array = np.bincount(term.codes, term.z[:, 0] * residual, minlength=term.n_levels).astype(
             float
         )
-        b = point.ratio * times(term, weights[:, None])
+        b = point.ratio * term.relationship.times(weights[:, None])
         return Solution(
             beta=beta,
             cov_beta=sigma2 * R_inverse @ point.schur @ R_inverse.T,
@@ -295,7 +296,7 @@ class SpectralEngine:
         variances; valid also where G or S is singular.
         """
         point, spectrum, term, p = self._at(theta).point, self._spectrum, self._term, self.model.p
-        Ga = times(term, A[p:])
+        Ga = term.relationship.times(A[p:])
         g = point.ratio * term.z * Ga[term.codes]
         rotated = spectrum.vectors.T @ g
         shrunk = point.shrink[:, None] * rotated
@@ -312,8 +313,10 @@ class SpectralEngine:
         weights = np.zeros((term.n_levels, self.model.p))
         weights[term.codes] = term.z * (H @ (point.schur_inverse @ self._fixed.R))
         # An unseen level is the last row
-        link = np.vstack([point.ratio * times(term, weights), np.zeros(self.model.p)])
-        own = np.append(self._conditional(point), point.ratio * mean_diagonal(term))
+        link = np.vstack([point.ratio * term.relationship.times(weights), np.zeros(self.model.p)])
+        own = np.append(
+            self._conditional(point), point.ratio * term.relationship.diagonal(term.n_levels).mean()
+        )
         level = levels[:, 0]
         sigma2 = point.pwrss.value / self._nu(reml)
         return EffectCovariance(sigma2 * own[level, None, None], link[level, None])
@@ -322,6 +325,12 @@ class SpectralEngine:
         """P M for M (n, m), with V relative to sigma^2."""
         A = self._spectrum.vectors
         return np.asarray(A @ (self._at(theta).point.shrink[:, None] * (A.T @ M)))
+
+
+def _refuse(model: MixedModel) -> None:
+    reason = obstacle(model)
+    if reason is not None:
+        raise ModelNotSupportedError(reason)
 
 
 def _spectrum(model: MixedModel, fixed: FixedBasis) -> Spectrum:

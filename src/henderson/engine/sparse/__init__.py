@@ -1,0 +1,1 @@
+"""The `sparse` engine: pedigrees and block-diagonal relationships, beside grouping factors."""
