@@ -12,6 +12,7 @@ from henderson.covariance import (
     CompoundSymmetric,
     DenseRelationship,
     Diagonal,
+    FactorAnalytic,
     FactorRelationship,
     Homogeneous,
     Identity,
@@ -41,6 +42,13 @@ def covariance_matrix(covariance, theta):
         T = np.zeros((q, q), dtype=theta.dtype)
         T[np.triu_indices(q)[::-1]] = theta
         return T @ T.T
+    if isinstance(covariance, FactorAnalytic):
+        L = np.zeros((q, covariance.k), dtype=theta.dtype)
+        at = 0
+        for j in range(covariance.k):
+            L[j:, j] = theta[at : at + q - j]
+            at += q - j
+        return L @ L.T + np.diag(theta[at:] ** 2)
     s = [theta[0] if covariance.homogeneous else theta[i] for i in range(q)]
     for i in range(q):
         for j in range(q):

@@ -253,8 +253,9 @@ class Engine(Protocol):
         """Joint covariance of the effects of combinations of levels, (K, columns).
 
         There is a column for each term, and one for each effect of a term whose effects point to different
-        levels: the columns of ``codes`` side by side. A level of -1 is one that nobody has seen: its effects have their prior covariance sigma^2 S, times
-        the mean relationship of a level to itself, and are independent of all others.
+        levels: the columns of ``codes`` side by side. A level of -1 is one that nobody has seen: its effects
+        have their prior covariance sigma^2 S, times the mean relationship of a level to itself, and are
+        independent of all others, also of those of another unseen level that the same row points to.
         """
         ...
 

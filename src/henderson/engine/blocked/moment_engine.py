@@ -106,6 +106,16 @@ class MomentEngine:
         """Let go of the factor at the last theta, whose dense matrices may be large."""
         self._last = None
 
+    @property
+    def explanation(self) -> str:
+        """Why this engine: all levels are unrelated."""
+        groups = " and ".join(f"'{name}'" for name in dict.fromkeys(t.label for t in self._shape.terms))
+        one_by_one = sum(b.l * b.q for b in self._plan.chain)
+        return (
+            f"blocked: the levels of {groups} are unrelated; {one_by_one:,} effects are eliminated level by "
+            f"level and {self._plan.n_core:,} in one dense matrix"
+        )
+
     # -- the search ------------------------------------------------------------------------------------
 
     @property

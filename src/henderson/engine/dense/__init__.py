@@ -1,6 +1,8 @@
-"""One or several dense relationship matrices: Cholesky factors, and average-information REML with them."""
+"""Dense relationship matrices: Cholesky factors, REML with them, and the engine that takes any model."""
 
+from henderson.engine.dense.engine import DenseEngine
 from henderson.engine.dense.factor import Factor, Response, factor
+from henderson.engine.dense.memory import memory_needed
 from henderson.engine.dense.reml import KernelFit, reml
 
-__all__ = ["Factor", "KernelFit", "Response", "factor", "reml"]
+__all__ = ["DenseEngine", "Factor", "KernelFit", "Response", "factor", "memory_needed", "reml"]

@@ -47,8 +47,9 @@ class Factor:
 
     Attributes
     ----------
-    lower : ndarray, shape (n, n)
-        L, in Fortran order, zero above the diagonal.
+    lower : ndarray, shape (m, m)
+        L of the first m = n of the coordinates, in Fortran order, zero above the diagonal; any after them
+        are independent of all others and have a variance of one.
     Q, R : ndarray, shape (n, p), (p, p)
         The decomposition of L^-1 X.
     logdet_v, logdet_x : float
@@ -63,7 +64,7 @@ class Factor:
 
     @property
     def n(self) -> int:
-        """Number of records."""
+        """Number of coordinates, which are records unless said otherwise."""
         return int(self.Q.shape[0])
 
     @property
@@ -129,19 +130,52 @@ def factor(
     >>> round(V.logdet_v, 6), V.response(np.array([1.0, 3.0])).beta.round(6)
     (0.693147, array([2.]))
     """
-    from scipy.linalg import lapack
-
-    lower = np.empty((X.shape[0], X.shape[0]), order="F") if work is None else work
-    _fill(lower.T, kernels, ratios)
-    lower, wrong = lapack.dpotrf(lower, lower=1, clean=1, overwrite_a=1)
-    if wrong:
+    V = np.empty((X.shape[0], X.shape[0]), order="F") if work is None else work
+    _fill(V.T, kernels, ratios)
+    try:
+        return factorise(V, X)
+    except FloatingPointError:
         raise DataError(
             "a relationship matrix is not positive semi-definite: it has a negative eigenvalue, and is no "
             "matrix of covariances; compute it again from the genotypes, all people over the same variants"
-        )
+        ) from None
+
+
+def factorise(V: Array, X: Array) -> Factor:
+    """Factor a V that is formed already.
+
+    Parameters
+    ----------
+    V : ndarray, shape (m, m)
+        The lower triangle, in Fortran order; it is overwritten by L.
+    X : ndarray, shape (n, p)
+        Fixed effects, of full rank; n > m if there are coordinates beside those of V.
+
+    Raises
+    ------
+    FloatingPointError
+        If V is not positive definite.
+    """
+    from scipy.linalg import lapack
+
+    lower, wrong = lapack.dpotrf(V, lower=1, clean=1, overwrite_a=1)
+    if wrong:
+        raise FloatingPointError(f"V is not positive definite: its leading block of {wrong} is not")
     Q, R = np.linalg.qr(_solve(lower, X, False))
     logdet_x = 2.0 * float(np.log(np.abs(np.diag(R))).sum())
     return Factor(lower, Q, R, 2.0 * float(np.log(np.diag(lower)).sum()), logdet_x)
+
+
+def inverse(lower: Array) -> Array:
+    """(L L')^-1, all of it, for a lower-triangular L in Fortran order; shape (m, m)."""
+    from scipy.linalg import lapack
+
+    out = lapack.dpotri(lower, lower=1)[0]
+    for start in range(0, len(out), _ROWS):
+        rows = slice(start, start + _ROWS)
+        out[rows, rows] = np.tril(out[rows, rows]) + np.tril(out[rows, rows], -1).T
+        out[rows, start + _ROWS :] = out[start + _ROWS :, rows].T
+    return np.asarray(out.T)
 
 
 def _fill(V: Array, kernels: Sequence[Array], ratios: Sequence[float] | Array) -> None:
@@ -159,6 +193,8 @@ def _fill(V: Array, kernels: Sequence[Array], ratios: Sequence[float] | Array) -
 def _solve(lower: Array, M: Array, transposed: bool) -> Array:
     from scipy.linalg import blas
 
-    columns = M[:, None] if M.ndim == 1 else M
-    solved = blas.dtrsm(1.0, lower, columns, lower=1, trans_a=int(transposed))
+    columns, m = M[:, None] if M.ndim == 1 else M, len(lower)
+    solved = blas.dtrsm(1.0, lower, columns[:m], lower=1, trans_a=int(transposed))
+    if len(columns) > m:
+        solved = np.concatenate([solved, columns[m:]])
     return np.asarray(solved[:, 0] if M.ndim == 1 else solved)

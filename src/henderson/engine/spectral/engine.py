@@ -134,6 +134,14 @@ class SpectralEngine:
         """The model."""
         return self.model
 
+    @property
+    def explanation(self) -> str:
+        """Why this engine: one dense relationship and one record per level."""
+        return (
+            f"spectral: one dense relationship ('{self._term.label}') and one record for each of "
+            f"{self.model.n:,} levels; its eigenvectors are computed once"
+        )
+
     # -- the search ------------------------------------------------------------------------------------
 
     @property

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from henderson.covariance.psd import ROUNDING, NegativePart
 from henderson.errors import DataError
 
 Array = NDArray[np.float64]
-#: Eigenvalues above minus this part of the largest are zero: rounding in a file of 32-bit numbers.
-ROUNDING = 1e-5
 #: Up to here LAPACK's divide-and-conquer driver can address its work space.
 DIVIDE_AND_CONQUER = 30_000
 
@@ -84,9 +83,11 @@ def decompose(K: Array, fixed: Array) -> Spectrum:
 def _check(values: Array, c: int, apart: float) -> None:
     """Refuse a matrix that is not positive semi-definite, and say by how much."""
     own = np.delete(values, np.argsort(np.abs(values + apart), kind="stable")[:c])
-    if own[0] < -ROUNDING * max(own[-1], apart):
+    floor = -ROUNDING * max(own[-1], apart)
+    if own[0] < floor:
+        found = NegativePart(float(own[0]), float(own[-1]), int((own < floor).sum()), own.size)
         raise DataError(
-            f"the relationship matrix is not positive semi-definite: it has an eigenvalue of {own[0]:.3g} "
-            f"(the largest is {own[-1]:.3g}); compute it from mean-imputed genotypes (missing='mean'), or "
-            "check that it is a relationship and not a distance matrix"
+            f"the relationship matrix is not positive semi-definite beside the fixed effects: {found}; "
+            "compute it from mean-imputed genotypes (missing='mean'), check that it is a relationship and no "
+            "distance matrix, or take hd.bend(G) (on the command line --bend), a matrix nearby without them"
         )
