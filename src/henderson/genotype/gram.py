@@ -131,11 +131,11 @@ def products(
             progress(used + n_monomorphic, wanted)
         if not len(varying.calls):
             continue
-        total = _add_products(total, standardise_block(varying, scale=scale, variance=variance))
+        total = add_products(total, standardise_block(varying, scale=scale, variance=variance))
         if both_missing is not None:
             uncalled = _uncalled(varying)
             n_missing += uncalled.sum(axis=0)
-            both_missing = _add_products(both_missing, uncalled)
+            both_missing = add_products(both_missing, uncalled)
     matrix = mirror_lower(total).T
     if both_missing is None:
         return Gram(matrix, float(used), n_monomorphic)
@@ -145,7 +145,7 @@ def products(
     return Gram(matrix, shared, n_monomorphic)
 
 
-def _add_products(total: Floats, X: Floats) -> Floats:
+def add_products(total: Floats, X: Floats) -> Floats:
     """Add X'X to the lower triangle of the F-ordered total, in place, for X of shape (b, n)."""
     from scipy.linalg.blas import dsyrk
 

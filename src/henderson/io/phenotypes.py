@@ -120,7 +120,7 @@ def read_phenotypes(
     zipped = path.suffix.lower() == ".gz"
     with readable(path):
         text = text_of(path, zipped)
-    fields, lines = _fields(path, text)
+    fields, lines = text_fields(path, text)
     if (path.with_suffix("") if zipped else path).suffix.lower() == ".fam":
         return _read_fam(path, fields, lines, minus_nine_is_missing, name)
     names = [str(field) for field in fields.iloc[0]]
@@ -187,7 +187,7 @@ def _numbered(name: str, count: int) -> list[str]:
     return [name] if count == 1 else [f"{name}{k}" for k in range(1, count + 1)]
 
 
-def _fields(path: Path, text: str) -> tuple[pd.DataFrame, NDArray[np.intp]]:
+def text_fields(path: Path, text: str) -> tuple[pd.DataFrame, NDArray[np.intp]]:
     """Every field as text, and the number of the line of every row."""
     import pandas as pd
 
