@@ -1,7 +1,10 @@
 """Structures of the covariance within a level, between levels and of the residuals."""
 
 from henderson.covariance.coordinates import Coordinates
+from henderson.covariance.factor_analytic import FactorAnalytic
+from henderson.covariance.kernels import SpatialKernel
 from henderson.covariance.matrix import RelationshipMatrix
+from henderson.covariance.named import HasRelationship, NamedBlocks, NamedFactor, NamedPrecision
 from henderson.covariance.patterned import Autoregressive, CompoundSymmetric, Diagonal
 from henderson.covariance.relationship import (
     DenseRelationship,
@@ -22,13 +25,19 @@ __all__ = [
     "Covariance",
     "DenseRelationship",
     "Diagonal",
+    "FactorAnalytic",
     "FactorRelationship",
+    "HasRelationship",
     "Homogeneous",
     "Identity",
+    "NamedBlocks",
+    "NamedFactor",
+    "NamedPrecision",
     "Precision",
     "Relationship",
     "RelationshipMatrix",
     "Residual",
     "SparseFactorRelationship",
+    "SpatialKernel",
     "Unstructured",
 ]

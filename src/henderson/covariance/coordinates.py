@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 #: Standard deviations, as roots, are lifted to this if all of a search's start are below it.
 OFF_ZERO = 0.1
+#: and loadings to this.
+LIFTED = 0.3
 #: Further starts have correlations this far to either bound.
 OUTER = 0.9
 
@@ -48,6 +50,19 @@ class Straight:
     def inverse(self, value: float) -> float:
         """The value."""
         return value
+
+
+@dataclass(frozen=True, slots=True)
+class Loading(Straight):
+    """The parameter itself: a loading on a common factor.
+
+    Attributes
+    ----------
+    lift : float
+        Sign of the loading where a search is to leave the point at which all are zero: S is flat there.
+    """
+
+    lift: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,12 +154,16 @@ class Coordinates:
 
         With standard deviations of their own and one correlation the criterion often has several minima. The
         lower ones are found from correlations near either bound; and the search is not to begin where all
-        standard deviations are zero, because S is flat there.
+        standard deviations, or all loadings, are zero, because S is flat there.
         """
+        first = phi.copy()
+        loadings = [i for i, link in enumerate(self.links[:end]) if isinstance(link, Loading)]
+        if loadings and np.abs(phi[loadings]).max() < OFF_ZERO:
+            lifts = [link.lift for link in self.links[:end] if isinstance(link, Loading)]
+            first[loadings] = LIFTED * np.array(lifts)
         squared = [i for i in self._bent if i < end and isinstance(self.links[i], Squared)]
         if not squared:
-            return (phi,)
-        first = phi.copy()
+            return (first,)
         if np.abs(phi[squared]).max() < OFF_ZERO:
             first[squared] = OFF_ZERO
         rho = [i for i in self._bent if isinstance(self.links[i], Between) and i - 1 in squared]

@@ -24,7 +24,7 @@ class Covariance(Protocol):
 
     @property
     def n_theta(self) -> int:
-        """Number of parameters; the first is the relative standard deviation of the first effect."""
+        """Number of parameters; of a structure of residuals the first is the first standard deviation."""
         ...
 
     def factor(self, theta: Array) -> Array:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from henderson.covariance import DenseRelationship, FactorRelationship, Homogeneous, Identity
 from henderson.engine import Engine
 from henderson.model import MixedModel
 
 
 def choose_engine(model: MixedModel) -> Engine:
     """The engine for the structure of a model.
+
+    Unrelated levels go to ``blocked``, one dense relationship with one record per level to ``spectral``,
+    models without a dense relationship to ``sparse``, and what is left to ``dense``: several relationships of
+    which one is dense, repeated records of a dense one, residual structures beside a relationship.
 
     Raises
     ------
@@ -17,21 +20,21 @@ def choose_engine(model: MixedModel) -> Engine:
     DataError
         If the engine that takes it needs more memory than there is.
     """
-    kinds = [type(term.relationship) for term in model.terms]
-    if all(kind is Identity for kind in kinds):
-        from henderson.engine.blocked import BlockedEngine, obstacle
+    from henderson.engine import blocked
 
-        if obstacle(model) is None:
-            return BlockedEngine(model)
-    if len(kinds) == 1 and kinds[0] in (DenseRelationship, FactorRelationship):
-        from henderson.engine.spectral import SpectralEngine, obstacle
+    if not blocked.obstacle(model):
+        return blocked.BlockedEngine(model)
 
-        if obstacle(model) is None:
-            return SpectralEngine(model)
-    if not {DenseRelationship, FactorRelationship} & set(kinds) and isinstance(model.residual, Homogeneous):
-        from henderson.engine.sparse import SparseEngine
+    from henderson.engine import spectral
 
-        return SparseEngine(model)
-    from henderson.engine.dense import DenseEngine
+    if not spectral.obstacle(model):
+        return spectral.SpectralEngine(model)
 
-    return DenseEngine(model)
+    from henderson.engine import sparse
+
+    if not sparse.obstacle(model):
+        return sparse.SparseEngine(model)
+
+    from henderson.engine import dense
+
+    return dense.DenseEngine(model)

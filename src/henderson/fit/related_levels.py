@@ -65,8 +65,9 @@ def _widened(term: RandomDesign, spec: RandomSpec, related: RelatedLevels) -> tu
 def _told(group: str, related: RelatedLevels) -> tuple[str, ...]:
     without = len(related.levels) - related.rows.size
     if not without:
-        return ()
+        return related.notices
     return (
+        *related.notices,
         f"{without} of the {len(related.levels)} in relationship[{group!r}] have no row in the data: their "
         "effects are predicted from their relatives",
     )

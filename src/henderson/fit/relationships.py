@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,19 +9,30 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from henderson.covariance import DenseRelationship, Relationship, RelationshipMatrix
+from henderson.covariance import (
+    DenseRelationship,
+    FactorRelationship,
+    HasRelationship,
+    Homogeneous,
+    Identity,
+    NamedBlocks,
+    NamedFactor,
+    NamedPrecision,
+    Relationship,
+    SpatialKernel,
+)
 from henderson.engine import Engine
 from henderson.engine.spectral import SpectralEngine
 from henderson.errors import DataError
+from henderson.fit.named_matrix import check_unique, named_matrix, some, symmetric
+from henderson.fit.relationship_checks import check_semidefinite, known_levels, sparse_relationship, twins
 from henderson.io.frame import closest
+from henderson.model import MixedModel, RandomTerm
 
-Array = NDArray[np.float64]
-#: The two triangles may differ by this part of the largest diagonal element; they are averaged.
-ASYMMETRY = 1e-6
-#: Rows that are looked at together, so that a check needs no second matrix.
-BLOCK = 256
 #: Eigenvalues that differ by less than this part of the largest are the same.
 ALIKE = 1e-10
+#: Tells the random numbers of these checks from those of other purposes, and of data.
+PURPOSE = 0x6B696E
 
 
 def as_mapping(relationship: Any) -> Mapping[str, Any]:
@@ -66,11 +76,14 @@ class RelatedLevels:
         G, (l, l).
     rows : ndarray of int, shape (levels with records,)
         Where each level that has records stands in it.
+    notices : tuple of str
+        What the user should know about it.
     """
 
     levels: Sequence[str]
     relationship: Relationship
     rows: NDArray[np.intp]
+    notices: tuple[str, ...] = ()
 
 
 def relate(given: Any, group: str, levels: Sequence[str]) -> RelatedLevels:
@@ -78,25 +91,26 @@ def relate(given: Any, group: str, levels: Sequence[str]) -> RelatedLevels:
 
     Parameters
     ----------
-    given : RelationshipMatrix, pandas DataFrame or RelatedLevels
-        A square frame has the names of the people as its index and, in the same order, as its columns. What
-        was found before stays as it is.
+    given : RelationshipMatrix, pandas DataFrame, NamedPrecision, NamedFactor, NamedBlocks, SpatialKernel
+        Or a pedigree, or any `HasRelationship`. A square frame has the names of the people as its index and,
+        in the same order, as its columns; of a `RelationshipMatrix` the individual identifiers (IID) count.
+        `RelatedLevels`, found before, stay as they are.
     group : str
         The grouping factor.
     levels : sequence of str
-        Its levels in the data, which are names of people: the individual identifiers (IID) of a
-        `RelationshipMatrix`.
+        Its levels in the data, which are names of people.
 
     Returns
     -------
     RelatedLevels
-        Everybody in the relationship, which is the caller's own matrix if that is symmetric to the last
-        digit: people without records get predictions too.
+        Everybody in the relationship, since people without records get predictions too; but for those who
+        have no record and whose relationship to someone is not known. A dense matrix is the caller's own if
+        it is symmetric to the last digit.
 
     Raises
     ------
     DataError
-        If the matrix is not square, symmetric and finite, has a name twice, or lacks one of the levels.
+        If the relationship is not square, symmetric and finite, has a name twice, or lacks one of the levels.
 
     Examples
     --------
@@ -106,142 +120,120 @@ def relate(given: Any, group: str, levels: Sequence[str]) -> RelatedLevels:
     >>> found.levels, found.rows
     (['ann', 'bob'], array([1]))
     """
-    if isinstance(given, RelatedLevels):
-        return given
-    matrix, names = _named(given, group)
+    place = f"relationship[{group!r}]"
+    names: Sequence[str]
+    match given:
+        case RelatedLevels():
+            return given
+        case SpatialKernel():
+            return relate(given.at(given.only_range), group, levels)
+        case NamedPrecision() | NamedFactor() | NamedBlocks():
+            names = given.names
+        case HasRelationship():
+            names = [str(name) for name in given.ids]
+            check_unique(names, place)
+        case _:
+            return _dense(given, group, levels)
     rows = _rows(names, group, levels)
-    return RelatedLevels(
-        names, DenseRelationship(_symmetric(np.asarray(matrix, np.float64), names, group)), rows
-    )
+    return RelatedLevels(names, _with_structure(given, place), rows, twins(given, names, place))
 
 
-def check_told_apart(engine: Engine, *, reml: bool) -> None:
+def _with_structure(
+    given: NamedPrecision | NamedFactor | NamedBlocks | HasRelationship, place: str
+) -> Relationship:
+    match given:
+        case NamedPrecision():
+            return given.precision
+        case NamedFactor():
+            return FactorRelationship(given.factor)
+        case NamedBlocks():
+            return sparse_relationship(given.matrix, place)
+        case _:
+            return given.relationship()
+
+
+def check_told_apart(engine: Engine, *, reml: bool) -> tuple[str, ...]:
     """Refuse a relationship with which the criterion has no maximum, or none that means anything.
+
+    Returns
+    -------
+    tuple of str
+        What the user should know about the relationships that pass.
 
     Raises
     ------
     DataError
-        If all eigenvalues beside the fixed effects are alike, as with the identity: V then is the same for
-        any h2. Or, for maximum likelihood, if K is zero along a fixed effect and nowhere else.
+        If a term has the covariance of the residuals beside the fixed effects, as the identity has where each
+        level has one record: V then is the same for any h2. If a dense matrix is not positive semi-definite;
+        the spectral engine looks after that itself, beside the fixed effects, where REML needs it. Or, for
+        maximum likelihood, if K is zero along a fixed effect and nowhere else.
     """
-    if not isinstance(engine, SpectralEngine):
-        return
-    values = engine.spectrum.values
-    if values[-1] - values[0] <= ALIKE * values[-1]:
-        raise DataError(
-            f"the relationship matrix of '{engine.model.terms[0].label}' makes all {engine.model.n} people "
-            "equally related beside the fixed effects, so that its variance cannot be told from the "
-            "residual; it takes people of whom some are more closely related than others"
-        )
-    if reml or values[0] == 0.0:
-        return
-    spectrum = engine.spectrum
-    beside = spectrum.gram - spectrum.cross.T @ (spectrum.cross / values[:, None])
-    if np.linalg.eigvalsh(beside)[0] < ALIKE * values[-1]:
-        raise DataError(
-            f"the relationship matrix of '{engine.model.terms[0].label}' is zero along the fixed effects, as "
-            "the GRM of exactly these people is along the intercept; the likelihood then has no maximum: "
-            "use REML"
-        )
-
-
-def _named(given: Any, group: str) -> tuple[NDArray[Any], Sequence[str]]:
-    """A square matrix and the names of its rows."""
-    place = f"relationship[{group!r}]"
-    if isinstance(given, RelationshipMatrix):
-        matrix, names = np.asarray(given.matrix), np.asarray(given.samples.iid).tolist()
-    elif type(given).__module__.startswith("pandas") and hasattr(given, "columns"):
-        names = [_label(x) for x in given.index]
-        columns = [_label(x) for x in given.columns]
-        if len(names) == len(columns) and names != columns:
-            i = next(i for i, (a, b) in enumerate(zip(names, columns, strict=True)) if a != b)
+    related = [term for term in engine.shape.terms if not isinstance(term.relationship, Identity)]
+    for term in related:
+        if _is_residual(engine.model, term):
             raise DataError(
-                f"the columns of {place} are not named as its rows: in place {i} (counted from 0) the row is "
-                f"{names[i]!r} and the column {columns[i]!r}; a matrix read from a file may need index_col=0"
+                f"the relationship matrix of '{term.label}' makes all {engine.model.n} people equally "
+                "related beside the fixed effects, so that its variance cannot be told from the residual; it "
+                "takes people of whom some are more closely related than others"
             )
-        matrix = _numbers(given, place)
-    else:
-        raise DataError(
-            f"{place} is a {type(given).__name__}, which does not name its people; give a "
-            "RelationshipMatrix, or a pandas DataFrame with their names as index and as columns"
+    if not isinstance(engine, SpectralEngine):
+        found = {term.label: term.relationship for term in related}
+        return tuple(
+            text
+            for label, relationship in found.items()
+            for text in check_semidefinite(relationship, f"relationship[{label!r}]")
         )
-    if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
-        shape = " x ".join(map(str, matrix.shape))
-        raise DataError(f"{place} is {shape}, and a relationship matrix is square")
-    if len(names) != matrix.shape[0]:
-        raise DataError(f"{place} names {len(names)} people for its {matrix.shape[0]} rows")
-    return matrix, names
+    spectrum = engine.spectrum
+    if reml or spectrum.values[0] == 0.0:
+        return ()
+    beside = spectrum.gram - spectrum.cross.T @ (spectrum.cross / spectrum.values[:, None])
+    if np.linalg.eigvalsh(beside)[0] < ALIKE * spectrum.values[-1]:
+        raise DataError(
+            f"the relationship matrix of '{related[0].label}' is zero along the fixed effects, as the GRM of "
+            "exactly these people is along the intercept; the likelihood then has no maximum: use REML"
+        )
+    return ()
 
 
-def _numbers(frame: Any, place: str) -> NDArray[Any]:
-    try:
-        return np.asarray(frame.to_numpy(dtype=np.float64))
-    except (TypeError, ValueError):
-        bad = next((repr(name) for name, column in frame.items() if not _is_numbers(column)), "?")
-        raise DataError(f"{place} must hold numbers only; column {bad} holds something else") from None
-
-
-def _is_numbers(column: Any) -> bool:
-    try:
-        column.to_numpy(dtype=np.float64)
-    except (TypeError, ValueError):
+def _is_residual(model: MixedModel, term: RandomTerm) -> bool:
+    """Whether M K M is a multiple of M, K = W^1/2 Z G Z' W^1/2 and M the projector beside W^1/2 X."""
+    if term.q > 1 or not isinstance(model.residual, Homogeneous):
         return False
-    return True
+    root = np.ones(model.n) if model.weights is None else np.sqrt(model.weights)
+    fixed = np.linalg.qr(root[:, None] * model.X)[0]
+    # one random vector tells almost surely, with any kind of relationship and without K
+    v = np.random.default_rng(np.random.SeedSequence(0, spawn_key=(PURPOSE, 0))).normal(size=model.n)
+    beside = v - fixed @ (fixed.T @ v)
+    z = root * term.z[:, 0]
+    codes = term.codes.reshape(model.n)
+    by_level = np.zeros((term.n_levels, 2))
+    np.add.at(by_level, codes, z[:, None] * np.column_stack([v, beside]))
+    whole, Kv = (z[:, None] * term.relationship.times(by_level)[codes]).T
+    Kv = Kv - fixed @ (fixed.T @ Kv)
+    share = (beside @ Kv) / (beside @ beside)
+    return bool(np.linalg.norm(Kv - share * beside) <= ALIKE * np.linalg.norm(whole))
 
 
-def _label(x: Any) -> str:
-    """A name as the levels of a column of such values are written: 7 and 7.0 are both '7'."""
-    return f"{x:.15g}" if isinstance(x, float | np.floating) else str(x)
+def _dense(given: Any, group: str, levels: Sequence[str]) -> RelatedLevels:
+    place = f"relationship[{group!r}]"
+    G, names = named_matrix(given, place)
+    rows = _rows(names, group, levels)
+    kept, notices = known_levels(G, names, rows, place)
+    if kept is not None:
+        G, names = G[np.ix_(kept, kept)], [names[k] for k in kept.tolist()]
+        rows = np.searchsorted(kept, rows)
+    G = symmetric(G, names, place)
+    return RelatedLevels(names, DenseRelationship(G), rows, (*notices, *twins(G, names, place)))
 
 
 def _rows(names: Sequence[str], group: str, levels: Sequence[str]) -> NDArray[np.intp]:
-    """Row of the matrix for each level."""
+    """Row of the relationship for each level."""
     row = {name: i for i, name in enumerate(names)}
-    if len(row) < len(names):
-        twice = [name for name, count in Counter(names).items() if count > 1]
-        s = "s" if len(twice) > 1 else ""
-        raise DataError(
-            f"relationship[{group!r}] has {len(twice)} name{s} more than once ({_some(twice)}), so that rows "
-            "cannot be told apart; make the identifiers unique"
-        )
     missing = [level for level in levels if level not in row]
     if missing:
         raise DataError(
             f"{len(missing)} of the {len(levels)} levels of {group!r} are not in its relationship "
-            f"matrix ({_some(missing)}), whose {len(names)} people are named like {_some(names)}; leave "
+            f"matrix ({some(missing)}), whose {len(names)} people are named like {some(names)}; leave "
             "these rows out or mend the names"
         )
     return np.array([row[level] for level in levels], dtype=np.intp)
-
-
-def _symmetric(G: Array, levels: Sequence[str], group: str) -> Array:
-    """Refuse what is infinite or lopsided; average the triangles if they differ by rounding."""
-    n = G.shape[0]
-    worst, where = 0.0, (0, 0)
-    for start in range(0, n, BLOCK):
-        rows = slice(start, min(start + BLOCK, n))
-        finite = np.isfinite(G[rows]).all(axis=1)
-        if not finite.all():
-            i = start + int(np.argmin(finite))
-            # a person without genotypes spoils a row; the others have one bad element each, in its column
-            i = max((i, *np.flatnonzero(~np.isfinite(G[i]))), key=lambda j: int((~np.isfinite(G[j])).sum()))
-            raise DataError(
-                f"relationship[{group!r}] has a missing or infinite number in the row of {levels[i]!r}: "
-                "mend it or leave this person out"
-            )
-        gap = np.abs(G[rows] - G[:, rows].T)
-        at = np.unravel_index(int(gap.argmax()), gap.shape)
-        if gap[at] > worst:
-            worst, where = float(gap[at]), (start + int(at[0]), int(at[1]))
-    if worst > ASYMMETRY * float(np.abs(np.diag(G)).max()):
-        i, j = where
-        raise DataError(
-            f"relationship[{group!r}] is not symmetric: it has {G[i, j]:.8g} in row {levels[i]!r}, column "
-            f"{levels[j]!r} and {G[j, i]:.8g} the other way round; is it a triangle only?"
-        )
-    return G if worst == 0.0 else 0.5 * (G + G.T)
-
-
-def _some(names: Sequence[str]) -> str:
-    """The first three."""
-    return ", ".join(map(repr, names[:3])) + (", ..." if len(names) > 3 else "")

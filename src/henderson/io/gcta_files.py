@@ -40,7 +40,7 @@ def read_gcta(prefix: Path) -> RelationshipMatrix:
         if not file.is_file():
             beside_it = f" beside {other}" if other.is_file() else ""
             raise DataError(f"There is no file {file}{beside_it}{nearby(file)}")
-    samples = _read_names(names)
+    samples = read_grm_names(names)
     matrix = _read_triangle(values, samples.n)
     if not counts.is_file():
         return RelationshipMatrix(matrix, samples, None)
@@ -50,8 +50,8 @@ def read_gcta(prefix: Path) -> RelationshipMatrix:
     return RelationshipMatrix(matrix, samples, n_variants)
 
 
-def _read_names(path: Path) -> Samples:
-    """Read FID and IID; PLINK 2 writes a header (#FID IID, or #IID alone), GCTA none."""
+def read_grm_names(path: Path) -> Samples:
+    """Who the rows are: FID and IID; PLINK 2 writes a header (#FID IID, or #IID alone), GCTA none."""
     with path.open("rb") as file:
         first = file.readline().split()
     only_iid = first[:1] == [b"#IID"]

@@ -69,6 +69,9 @@ def read_grm(path: str | Path, *, samples: Samples | None = None) -> Relationshi
     if format is None and beside(path, ".grm.bin").is_file():
         format = "gcta"
     if format is None:
+        for file in (path, beside(path, ".grm.sp"), beside(path, ".grm.sp.gz")):
+            if file.name.endswith((".grm.sp", ".grm.sp.gz")) and file.is_file():
+                raise DataError(f"{file} is a sparse relationship matrix: read it with hd.read_sparse_grm.")
         if not path.exists():
             raise DataError(f"There is no relationship matrix {path}{nearby(path)}")
         raise DataError(f"{path}: the ending does not say how to read it; henderson reads {_KNOWN}.")
