@@ -1,4 +1,4 @@
-"""Covariance tags around random terms: us(), diag(), cs(), ar1()."""
+"""Covariance tags around random terms: us(), diag(), cs(), ar1(), fa()."""
 
 from __future__ import annotations
 
@@ -41,6 +41,8 @@ def design(random, **columns):
         ("ar1(0 + wave|g)", Structure("ar1", True), "ar1(0 + wave | g)"),
         ("ar1(0 + wave|g, hom = FALSE)", Structure("ar1", False), "ar1(0 + wave | g, hom = FALSE)"),
         ("(diag(x|g))", Structure("diag", False), "diag(x | g)"),
+        ("fa(0 + wave|h)", Structure("fa", k=1), "fa(0 + wave | h, k = 1)"),
+        ("fa(0 + wave|h, k=1)", Structure("fa", k=1), "fa(0 + wave | h, k = 1)"),
     ],
 )
 def test_a_tag_gives_its_structure_and_is_printed(written, structure, printed):

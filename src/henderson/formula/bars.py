@@ -11,6 +11,7 @@ from henderson.formula.deparse import deparse
 from henderson.formula.design import UNSTRUCTURED, Structure
 from henderson.formula.dots import fill_dots
 from henderson.formula.functions import PLAIN
+from henderson.formula.grouping_factors import Group, grouping_factors
 from henderson.formula.syntax import (
     NESTED,
     Binary,
@@ -31,22 +32,6 @@ from henderson.formula.syntax import (
 from henderson.formula.tags import KINDS, is_tagged, random_term_in, read_random_term
 from henderson.formula.terms import TermSet, expand_terms
 from henderson.formula.transforms import STATEFUL
-
-
-@dataclass(frozen=True, slots=True)
-class Group:
-    """A grouping factor: the interaction of its atoms.
-
-    Attributes
-    ----------
-    label : str
-        As lme4 prints it: ``"Subject"``, ``"cask:batch"``, ``"class:(school:region)"``.
-    atoms : tuple of Node
-        The factors that are crossed, the slowest varying first.
-    """
-
-    label: str
-    atoms: tuple[Node, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,6 +276,8 @@ def _expand_bar(term: Binary | Call, text: str) -> list[Bar]:
     if not effects.terms and not effects.intercept:
         raise formula_error("this random term is empty: give it an effect, such as (1 | g)", text, bar.span)
     groups = grouping_factors(bar.right, text)
+    if any(group.pooled for group in groups):
+        _check_pooled(effects, bar, text)
     if bar.op == "|":
         written = deparse(bar.left)
         return [Bar(effects, group, structure.around(written, group.label), structure) for group in groups]
@@ -303,55 +290,16 @@ def _expand_bar(term: Binary | Call, text: str) -> list[Bar]:
     return [Bar(part, group, f"({label} | {group.label})") for part, label in parts for group in groups]
 
 
+def _check_pooled(effects: TermSet, bar: Binary, text: str) -> None:
+    """Refuse slopes of effects that point to levels of different columns."""
+    if effects.terms:
+        message = "effects of levels joined by '&' are intercepts: write (1 | animal & dam)"
+        raise formula_error(message, text, bar.left.span)
+    if bar.op == "||":
+        message = "effects of levels joined by '&' are made independent by diag(1 | animal & dam)"
+        raise formula_error(message, text, bar.at)
+
+
 def _spot(term: Binary | Call) -> Span:
     """What to underline of a random term: its bar, or its tag."""
     return term.at if isinstance(term, Binary) else term.span
-
-
-def grouping_factors(node: Node, text: str) -> list[Group]:
-    """The grouping factors that the right side of a bar stands for.
-
-    >>> [group.label for group in grouping_factors(parse("a/b"), "a/b")]
-    ['b:a', 'a']
-    """
-    trees = (tree.inner if isinstance(tree, Paren) else tree for tree in _expand_groups(node, text))
-    return [Group(_label(tree), tuple(_atoms(tree))) for tree in trees]
-
-
-def _expand_groups(node: Node, text: str) -> list[Node]:
-    """The grouping factors that a right side stands for, as trees of `:` only."""
-    match node:
-        case Paren(inner, span):
-            groups = _expand_groups(inner, text)
-            # Kept around an interaction, because they are part of the label: (b:c):a.
-            return [Paren(groups[0], span)] if len(groups) == 1 and isinstance(groups[0], Binary) else groups
-        case Name() | Call():
-            return [node]
-        case Binary("/", left, right):
-            outer = _expand_groups(left, text)
-            inner_groups = _expand_groups(right, text)
-            return [Binary(":", inner, outer[0]) for inner in inner_groups] + outer
-        case Binary("+", left, right):
-            return _expand_groups(left, text) + _expand_groups(right, text)
-        case Binary(":" | "*" as op, left, right):
-            first, second = _expand_groups(left, text), _expand_groups(right, text)
-            crossed: list[Node] = [Binary(":", a, b) for a in first for b in second]
-            return crossed if op == ":" else [*first, *second, *crossed]
-        case Number():
-            raise formula_error("a grouping factor is a column, not a number", text, node.span)
-        case _:
-            message = "a grouping factor is a column or columns joined by ':', '/', '*' or '+'"
-            raise formula_error(message, text, node.span)
-
-
-def _label(tree: Node) -> str:
-    # R quotes an odd name only where it is part of an expression.
-    return tree.name if isinstance(tree, Name) else deparse(tree)
-
-
-def _atoms(tree: Node) -> list[Node]:
-    if isinstance(tree, Paren):
-        return _atoms(tree.inner)
-    if isinstance(tree, Binary) and tree.op == ":":
-        return _atoms(tree.left) + _atoms(tree.right)
-    return [tree]

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from henderson.covariance.factor_analytic import n_loadings
 from henderson.errors import DataError
 from henderson.formula.bars import Bar, ParsedFormula, parse_formula
 from henderson.formula.deparse import deparse
@@ -16,7 +17,8 @@ from henderson.formula.design import Design, RandomDesign, Structure
 from henderson.formula.matrix import Matrix
 from henderson.formula.modelframe import ModelFrame, NaAction, model_frame
 from henderson.formula.positions import check_steps, spacing_notices
-from henderson.formula.residual import FORMS, Residual, parse_residual, residual_design
+from henderson.formula.residual import FORMS, INDEPENDENT, Residual, parse_residual, residual_design
+from henderson.formula.residual_default import default_residual
 from henderson.formula.spec import ModelSpec, RandomSpec
 from henderson.formula.terms import TermSet
 from henderson.io.columns import NumericColumn, as_numbers
@@ -61,7 +63,8 @@ def build_design(
         Grouping factors whose levels have a relationship matrix: these may have one row for each level.
     residual : str, optional
         How residuals vary: ``"diag(group)"`` gives each level a variance of its own; ``"us(trait | unit)"``,
-        ``"cs(trait | unit)"`` and ``"ar1(time | unit)"`` let those of one unit vary together.
+        ``"cs(trait | unit)"`` and ``"ar1(time | unit)"`` let those of one unit vary together;
+        ``"identity"`` makes them independent and of one variance.
 
     Returns
     -------
@@ -73,6 +76,11 @@ def build_design(
         If the formula cannot be read.
     DataError
         If the table does not fit the formula.
+
+    Notes
+    -----
+    Traits of related individuals, as in ``(0 + trait | iid)``, have residuals that `default_residual` chooses
+    where `residual` is left out.
 
     Examples
     --------
@@ -87,7 +95,7 @@ def build_design(
         )
     table = open_table(data)
     parsed = parse_formula(formula, table.names)
-    errors = None if residual is None else _residual(residual)
+    errors = _residual(residual)
     frame = model_frame(
         parsed,
         table,
@@ -104,6 +112,9 @@ def build_design(
         fixed = Matrix.learn(parsed.fixed, frame.column, contrasts)
         terms = sorted_by_levels([_random_term(bar, frame) for bar in parsed.bars])
         check_groups([design for design, _ in terms], [spec for _, spec in terms], len(y), related)
+        chosen: tuple[str, ...] = ()
+        if residual is None:
+            errors, chosen = default_residual(parsed.bars, frame, related)
         structure, uneven = (None, ()) if errors is None else residual_design(errors, frame)
     except DataError as error:
         # Levels and rows may be too few only because of those that were dropped.
@@ -119,7 +130,7 @@ def build_design(
         rows=frame.rows,
         excluded=frame.excluded,
         n_rows=frame.n_rows,
-        notices=(*frame.notices, *uneven_spacing(terms), *uneven),
+        notices=(*frame.notices, *uneven_spacing(terms), *uneven, *chosen),
         spec=ModelSpec(
             formula=formula,
             response=deparse(parsed.response),
@@ -133,10 +144,13 @@ def build_design(
     )
 
 
-def _residual(text: str) -> Residual:
+def _residual(text: Any) -> Residual | None:
+    """The structure that was asked for; None for residuals of one variance, or for the default."""
+    if text is None:
+        return None
     if not isinstance(text, str):
         raise DataError(f"residual is of type {type(text).__name__}, and a string is needed: {FORMS}")
-    return parse_residual(text)
+    return None if text == INDEPENDENT else parse_residual(text)
 
 
 def _response(parsed: ParsedFormula, frame: ModelFrame) -> FloatArray:
@@ -149,28 +163,48 @@ def _matrix(matrix: Matrix, frame: ModelFrame) -> FloatArray:
 
 def _random_term(bar: Bar, frame: ModelFrame) -> tuple[RandomDesign, RandomSpec]:
     effects = Matrix.learn(bar.effects, frame.column)
-    check_structure(bar, effects)
     grouping, codes = frame.grouping(bar.group)
+    spec = RandomSpec(bar.text, effects, grouping, bar.structure)
+    check_structure(bar, spec)
     design = RandomDesign(
         group=bar.group.label,
-        names=effects.names,
+        names=spec.names,
         codes=codes,
         levels=grouping.levels,
-        z=_matrix(effects, frame),
+        z=spec.of_effects(_matrix(effects, frame)),
         structure=bar.structure,
     )
-    return design, RandomSpec(bar.text, effects, grouping, bar.structure)
+    return design, spec
 
 
-def check_structure(bar: Bar, effects: Matrix) -> None:
+def check_structure(bar: Bar, spec: RandomSpec) -> None:
     """Refuse effects that a covariance tag has no meaning for."""
+    q = len(spec.names)
     if bar.structure.kind == "ar1":
-        check_steps(bar, effects)
-    elif bar.structure == Structure("cs") and len(effects.names) < 2:
+        check_steps(bar, spec.effects)
+    elif bar.structure == Structure("cs") and q < 2:
         raise DataError(
             f"{bar.text}: compound symmetry needs two effects or more, and there is only "
-            f"{effects.names[0]}; leave cs() out"
+            f"{spec.names[0]}; leave cs() out"
         )
+    elif bar.structure.kind == "fa":
+        _check_factors(bar, q)
+
+
+def _check_factors(bar: Bar, q: int) -> None:
+    """Refuse more common factors than the covariance of q effects can tell apart."""
+    k, free = bar.structure.k, q * (q + 1) // 2
+    most = max((j for j in range(1, q) if n_loadings(q, j) + q <= free), default=0)
+    if k > most:
+        instead = f"fa(k = {most}) at most, or us()" if most else "us()"
+        raise DataError(
+            f"{bar.text}: {_counted(q, 'effect')} have {_counted(free, 'variance')} and covariances between "
+            f"them, too few for the loadings on {_counted(k, 'common factor')}; use {instead}"
+        )
+
+
+def _counted(n: int, what: str) -> str:
+    return f"{n} {what}" if n == 1 else f"{n} {what}s"
 
 
 def uneven_spacing(terms: list[tuple[RandomDesign, RandomSpec]]) -> tuple[str, ...]:

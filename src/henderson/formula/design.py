@@ -13,19 +13,22 @@ if TYPE_CHECKING:
     from henderson.formula.spec import ModelSpec
 
 
-Kind = Literal["us", "diag", "cs", "ar1"]
+Kind = Literal["us", "diag", "cs", "ar1", "fa"]
 
 
 @dataclass(frozen=True, slots=True)
 class Structure:
-    """How the effects of one level, or the residuals of one unit, vary together: a covariance tag of lme4.
+    """How the effects of one level, or the residuals of one unit, vary together: a covariance tag.
 
     Attributes
     ----------
-    kind : {"us", "diag", "cs", "ar1"}
-        Unstructured; independent; compound symmetry (one correlation); autoregressive (its powers).
+    kind : {"us", "diag", "cs", "ar1", "fa"}
+        Unstructured; independent; compound symmetry (one correlation); autoregressive (its powers), all of
+        them lme4's; factor-analytic (a few common factors).
     homogeneous : bool
-        One variance for all; of no meaning for "us".
+        One variance for all; of no meaning for "us" and "fa".
+    k : int
+        Number of common factors of "fa"; 0 for the others.
 
     Examples
     --------
@@ -33,10 +36,13 @@ class Structure:
     diag(hom = TRUE) ar1 us
     >>> Structure("cs").around("1 + x", "g")
     'cs(1 + x | g)'
+    >>> Structure("fa", k=2).around("0 + env", "g")
+    'fa(0 + env | g, k = 2)'
     """
 
     kind: Kind = "us"
     homogeneous: bool = False
+    k: int = 0
 
     def around(self, effects: str, group: str) -> str:
         """A random term as lme4 writes it: plain parentheses for "us", ``hom`` only where unusual."""
@@ -51,6 +57,8 @@ class Structure:
         return f"{self.kind}({option})" if option else self.kind
 
     def _option(self, separator: str) -> str:
+        if self.kind == "fa":
+            return f"{separator}k = {self.k}"
         if self.kind == "us" or self.homogeneous == (self.kind == "ar1"):
             return ""
         return f"{separator}hom = {'TRUE' if self.homogeneous else 'FALSE'}"
@@ -69,8 +77,9 @@ class RandomDesign:
         Label of the grouping factor as lme4 prints it, such as ``"Subject"`` or ``"cask:batch"``.
     names : tuple of str, length q
         Names of the effects, such as ``("(Intercept)", "Days")``.
-    codes : ndarray of int64, shape (n,)
-        Level of each row, 0 to ``len(levels) - 1``; only levels that occur.
+    codes : ndarray of int64, shape (n,) or (n, q)
+        Level of each row, 0 to ``len(levels) - 1``; only levels that occur. A column for each effect where
+        each points to a level of its own.
     levels : sequence of str, length l
         Labels of the levels, in the factor's own order.
     z : ndarray of float64, shape (n, q)

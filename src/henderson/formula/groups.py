@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from henderson.errors import DataError
-from henderson.formula.bars import Group
 from henderson.formula.deparse import deparse
+from henderson.formula.grouping_factors import Group
 from henderson.formula.syntax import Node
 from henderson.io.columns import Column, FactorColumn, NumericColumn, as_factor, factorise
 
@@ -87,6 +87,63 @@ class Grouping:
             seen = (codes >= 0) & (own >= 0) & (keys[place] == wanted)
             codes = np.where(seen, place, -1)
         return codes if self.places is None else np.where(codes >= 0, self.places[codes], -1)
+
+
+@dataclass(frozen=True, slots=True)
+class PooledGrouping:
+    """Columns that name the same things in different parts: an animal and its dam.
+
+    Attributes
+    ----------
+    group : Group
+    levels : sequence of str, length l
+        Labels that occur in any column: those of the first in their order, then what the next ones add.
+    """
+
+    group: Group
+    levels: Sequence[str]
+
+    @classmethod
+    def learn(cls, group: Group, columns: Sequence[Column]) -> tuple[PooledGrouping, IntArray]:
+        """Learn from the columns, free of missing values and unused levels; also code the rows, (n, q)."""
+        factors = [_sampled(atom, column) for atom, column in zip(group.atoms, columns, strict=True)]
+        pooled = cls(group, tuple(dict.fromkeys(level for factor in factors for level in factor.levels)))
+        return pooled, pooled.codes(factors)
+
+    def with_levels(self, levels: Sequence[str], places: NDArray[np.intp]) -> PooledGrouping:
+        """The factor with further levels; new rows are known by their labels."""
+        return replace(self, levels=levels)
+
+    def codes(self, columns: Sequence[Column]) -> IntArray:
+        """Codes of new rows, a column for each part: -1 for levels that were never seen, or are missing.
+
+        Parameters
+        ----------
+        columns : sequence of Column, one for each part
+
+        Returns
+        -------
+        ndarray of int64, shape (n, q)
+        """
+        return np.column_stack([as_factor(column).recode(self.levels) for column in columns])
+
+
+AnyGrouping = Grouping | PooledGrouping
+
+
+def learn_grouping(group: Group, columns: Sequence[Column]) -> tuple[AnyGrouping, IntArray]:
+    """A grouping factor from its columns, and the codes of the rows: (n,), or (n, q) if it is pooled.
+
+    Examples
+    --------
+    >>> from henderson.formula.bars import parse_formula
+    >>> animal, dam = (FactorColumn(np.array([0, 1]), levels) for levels in (("x", "y"), ("z", "x")))
+    >>> (bar,) = parse_formula("y ~ (1 | animal & dam)").bars
+    >>> grouping, codes = learn_grouping(bar.group, [animal, dam])
+    >>> grouping.levels, codes.tolist()
+    (('x', 'y', 'z'), [[0, 2], [1, 0]])
+    """
+    return PooledGrouping.learn(group, columns) if group.pooled else Grouping.learn(group, columns)
 
 
 def _sampled(atom: Node, column: Column) -> FactorColumn:

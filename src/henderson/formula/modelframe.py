@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from henderson.errors import DataError
-from henderson.formula.bars import Group, ParsedFormula
+from henderson.formula.bars import ParsedFormula
 from henderson.formula.deparse import deparse
 from henderson.formula.evaluate import Evaluator
-from henderson.formula.groups import Grouping
+from henderson.formula.grouping_factors import Group
+from henderson.formula.groups import AnyGrouping, learn_grouping
 from henderson.formula.syntax import Call, Name, Node, parse, walk
 from henderson.formula.terms import TermSet
 from henderson.formula.transforms import OF_ROWS_USED
@@ -55,7 +56,7 @@ class ModelFrame:
     offset: FloatArray | None
     offset_nodes: tuple[Node, ...]
     _taken: dict[Node, Column] = field(default_factory=dict)
-    _groupings: dict[Group, tuple[Grouping, NDArray[np.int64]]] = field(default_factory=dict)
+    _groupings: dict[Group, tuple[AnyGrouping, NDArray[np.int64]]] = field(default_factory=dict)
 
     def column(self, node: Node) -> Column:
         """A variable on the rows that are used, without the levels that no longer occur."""
@@ -73,10 +74,10 @@ class ModelFrame:
             return self.evaluator.among(node, self.rows)
         return self.evaluator.column(node).take(self.rows)
 
-    def grouping(self, group: Group) -> tuple[Grouping, NDArray[np.int64]]:
+    def grouping(self, group: Group) -> tuple[AnyGrouping, NDArray[np.int64]]:
         """A grouping factor and the code of each row; several terms may share it."""
         if group not in self._groupings:
-            self._groupings[group] = Grouping.learn(group, [self.column(atom) for atom in group.atoms])
+            self._groupings[group] = learn_grouping(group, [self.column(atom) for atom in group.atoms])
         return self._groupings[group]
 
 

@@ -19,6 +19,11 @@ def check_steps(bar: Bar, effects: Matrix) -> None:
     DataError
         With the term as it should be written.
     """
+    if bar.group.pooled:
+        raise DataError(
+            f"{bar.text}: ar1() runs along the levels of one factor, and {bar.group.label} are columns; "
+            f"write (1 | {bar.group.label})"
+        )
     names = bar.effects.names
     if len(names) == 1 and len(bar.effects.terms) == 1 and not bar.effects.intercept:
         if effects.variables[0].is_factor:

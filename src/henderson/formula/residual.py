@@ -8,9 +8,9 @@ from functools import lru_cache
 import numpy as np
 
 from henderson.errors import DataError
-from henderson.formula.bars import Group, grouping_factors
 from henderson.formula.design import ResidualDesign, Structure
-from henderson.formula.groups import Grouping, IntArray
+from henderson.formula.grouping_factors import Group, grouping_factors
+from henderson.formula.groups import AnyGrouping, IntArray
 from henderson.formula.modelframe import ModelFrame
 from henderson.formula.positions import spacing_notices
 from henderson.formula.syntax import Binary, Call, Node, Number, formula_error, parse
@@ -44,6 +44,8 @@ class Residual:
 
 
 FORMS = "diag(group), us(trait | unit), cs(trait | unit) or ar1(time | unit)"
+#: What asks for independent residuals of one variance where they are not the default.
+INDEPENDENT = "identity"
 
 
 @lru_cache(maxsize=64)
@@ -72,7 +74,7 @@ def parse_residual(text: str) -> Residual:
     call = parse(text)
     if not isinstance(call, Call):
         raise formula_error(f"a residual structure is written {FORMS}", text, call.span)
-    if call.function not in KINDS:
+    if call.function not in KINDS or call.function == "fa":
         message = f"{call.function}() is no residual structure; there are us(), diag(), cs() and ar1()"
         raise formula_error(message, text, call.span)
     structure, inner = read_tag(call, text)
@@ -103,6 +105,8 @@ def _factor(node: Node, text: str) -> Group:
     factors = grouping_factors(node, text)
     if len(factors) > 1:
         raise formula_error("one factor is needed here, or an interaction such as a:b", text, node.span)
+    if factors[0].pooled:
+        raise formula_error("residuals have one unit each: name one of these columns", text, node.span)
     return factors[0]
 
 
@@ -149,7 +153,7 @@ def residual_design(residual: Residual, frame: ModelFrame) -> tuple[ResidualDesi
     return design, notices
 
 
-def _check_replicated(residual: Residual, positions: Grouping, position: IntArray) -> None:
+def _check_replicated(residual: Residual, positions: AnyGrouping, position: IntArray) -> None:
     single = np.flatnonzero(np.bincount(position) < 2)
     if single.size:
         shown = ", ".join(positions.levels[k] for k in single[:4].tolist())
@@ -161,7 +165,7 @@ def _check_replicated(residual: Residual, positions: Grouping, position: IntArra
 
 
 def _check_distinct(
-    residual: Residual, units: tuple[Grouping, IntArray], positions: tuple[Grouping, IntArray]
+    residual: Residual, units: tuple[AnyGrouping, IntArray], positions: tuple[AnyGrouping, IntArray]
 ) -> None:
     n_positions = len(positions[0].levels)
     cells, counts = np.unique(units[1] * n_positions + positions[1], return_counts=True)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from henderson.errors import DataError
 from henderson.formula.design import UNSTRUCTURED, Structure
 from henderson.formula.evaluate import Evaluator, State
-from henderson.formula.groups import Grouping
+from henderson.formula.groups import AnyGrouping
 from henderson.formula.matrix import Matrix
 from henderson.formula.syntax import Node
 from henderson.io.columns import as_numbers
@@ -29,14 +29,25 @@ class RandomSpec:
     text : str
         ``"(Days | Subject)"``.
     effects : Matrix
-    grouping : Grouping
+    grouping : Grouping or PooledGrouping
     structure : Structure
     """
 
     text: str
     effects: Matrix
-    grouping: Grouping
+    grouping: AnyGrouping
     structure: Structure = UNSTRUCTURED
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the effects: those of the left side, or the columns of a pooled factor."""
+        group = self.grouping.group
+        return group.parts if group.pooled else self.effects.names
+
+    def of_effects(self, z: FloatArray) -> FloatArray:
+        """The numbers of all effects, (n, q), from those of the left side: one for each column if pooled."""
+        group = self.grouping.group
+        return np.repeat(z, len(group.parts), axis=1) if group.pooled else z
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,10 +117,14 @@ class ModelSpec:
 
     def random_matrix(self, newdata: Any, k: int) -> FloatArray:
         """The numbers of random term `k` for new data, shape (n, q); NaN in rows that miss a value."""
-        return self._matrix(self.random[k].effects, newdata)[0]
+        spec = self.random[k]
+        return spec.of_effects(self._matrix(spec.effects, newdata)[0])
 
     def group_codes(self, newdata: Any, k: int) -> NDArray[np.int64]:
-        """Codes of the levels of random term `k`; -1 for a level that was never seen, or is missing."""
+        """Codes of the levels of random term `k`; -1 for a level that was never seen, or is missing.
+
+        Of shape (n,), or (n, q) if each effect points to a level of its own.
+        """
         evaluator = self._evaluator(newdata)
         grouping = self.random[k].grouping
         return grouping.codes([evaluator.column(atom) for atom in grouping.group.atoms])

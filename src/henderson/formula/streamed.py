@@ -264,14 +264,15 @@ class StreamedFrame:
         for bar, effects, places in zip(
             self.parsed.bars, self.columns.effects, self.columns.places, strict=True
         ):
-            check_structure(bar, effects)
             if bar.group not in found:
                 found[bar.group] = Grouping.learn(bar.group, [atoms[atom] for atom in bar.group.atoms])
             grouping, codes = found[bar.group]
             # no numbers: which columns they are tells terms apart
             z = np.broadcast_to(places.astype(np.float64), (codes.size, places.size))
             random = RandomDesign(bar.group.label, effects.names, codes, grouping.levels, z, bar.structure)
-            terms.append((random, RandomSpec(bar.text, effects, grouping, bar.structure)))
+            spec = RandomSpec(bar.text, effects, grouping, bar.structure)
+            check_structure(bar, spec)
+            terms.append((random, spec))
         terms = sorted_by_levels(terms)
         try:
             check_groups([r for r, _ in terms], [spec for _, spec in terms], tally.n, ())

@@ -65,6 +65,12 @@ def stream_frame(
                 "expression: write it into the files"
             )
     parsed = parse_formula(formula, rows.names)
+    pooled = [bar.text for bar in parsed.bars if bar.group.pooled]
+    if pooled:
+        raise DataError(
+            f"{pooled[0]} joins the levels of columns, and streamed data are read in batches: give a table "
+            "that fits in memory"
+        )
     check_contrasts(contrasts, parsed.fixed)
     atoms = [atom for bar in parsed.bars for atom in bar.group.atoms]
     variables = [*parsed.fixed.variables, *(v for bar in parsed.bars for v in bar.effects.variables)]

@@ -1,11 +1,11 @@
-"""Covariance tags: `us()`, `diag()`, `cs()` and `ar1()` around a random term or as a residual structure."""
+"""Covariance tags: `us()`, `diag()`, `cs()`, `ar1()` and `fa()` around a random term, or for residuals."""
 
 from __future__ import annotations
 
 from typing import cast, get_args
 
 from henderson.formula.design import UNSTRUCTURED, Kind, Structure
-from henderson.formula.syntax import Binary, Call, Name, Node, Paren, Unary, formula_error
+from henderson.formula.syntax import Binary, Call, Name, Node, Number, Paren, Unary, formula_error
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
@@ -71,7 +71,7 @@ def read_tag(call: Call, text: str) -> tuple[Structure, Node]:
     --------
     >>> from henderson.formula.syntax import parse
     >>> read_tag(parse("ar1(0 + time | g)"), "")[0]
-    Structure(kind='ar1', homogeneous=True)
+    Structure(kind='ar1', homogeneous=True, k=0)
     """
     kind = cast(Kind, call.function)
     if not call.arguments or call.arguments[0][0] is not None:
@@ -80,6 +80,8 @@ def read_tag(call: Call, text: str) -> tuple[Structure, Node]:
     if isinstance(inner, Binary) and inner.op == "||":
         message = f"{kind}() says how effects vary together, so that '||' has no place in it: write '|'"
         raise formula_error(message, text, inner.at)
+    if kind == "fa":
+        return Structure(kind, k=_number_of_factors(options, text)), inner
     homogeneous = kind == "ar1"
     for name, value in options:
         if name != "hom" or len(options) > 1:
@@ -92,6 +94,20 @@ def read_tag(call: Call, text: str) -> tuple[Structure, Node]:
             raise formula_error("hom is TRUE or FALSE", text, value.span)
         homogeneous = _TRUTH[value.name]
     return Structure(kind, homogeneous), inner
+
+
+def _number_of_factors(options: list[tuple[str | None, Node]], text: str) -> int:
+    """The k of ``fa(0 + env | g, k = 2)``; 1 where it is left out."""
+    k = 1
+    for name, value in options:
+        if name != "k" or len(options) > 1:
+            raise formula_error(
+                "fa() takes k, the number of common factors, and nothing else", text, value.span
+            )
+        if not (isinstance(value, Number) and value.value.is_integer() and value.value >= 1.0):
+            raise formula_error("k is the number of common factors: 1, 2, ...", text, value.span)
+        k = int(value.value)
+    return k
 
 
 def read_random_term(term: Binary | Call, text: str) -> tuple[Structure, Binary]:

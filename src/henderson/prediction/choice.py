@@ -28,7 +28,7 @@ def chosen_effects(estimates: Estimates, random: RandomChoice) -> dict[int, Effe
         If the model lacks one of them.
     """
     specs = estimates.spec.random
-    every = {k: np.arange(len(spec.effects.names)) for k, spec in enumerate(specs)}
+    every = {k: np.arange(len(spec.names)) for k, spec in enumerate(specs)}
     if isinstance(random, str) and random in ("all", "none"):
         return every if random == "all" else {}
     if isinstance(random, str) or not isinstance(random, Sequence):
@@ -47,7 +47,7 @@ def _matching(specs: tuple[RandomSpec, ...], wanted: Any) -> list[tuple[int, lis
     """Random terms, with their effects, that one grouping factor or one term's text stands for."""
     labels = [spec.grouping.group.label for spec in specs]
     if wanted in labels:
-        return [(k, list(range(len(s.effects.names)))) for k, s in enumerate(specs) if labels[k] == wanted]
+        return [(k, list(range(len(s.names)))) for k, s in enumerate(specs) if labels[k] == wanted]
     if not isinstance(wanted, str) or "|" not in wanted:
         raise DataError(f"the model has no random effects of {wanted!r}{closest(str(wanted), labels)}")
     text = wanted.strip().removeprefix("~").strip()
@@ -80,7 +80,9 @@ def _terms_of(bar: Bar, specs: tuple[RandomSpec, ...]) -> Iterator[tuple[int, li
             for label in wanted & set(labels)
             if label == "(Intercept)" or as_coded[label] == coded[label]
         }
-        effects = [j for j, term in enumerate(matrix.assign) if labels[term] in same]
+        # the columns of a pooled factor have an effect each, all of them of the intercept
+        assign = matrix.assign * len(spec.names) if spec.grouping.group.pooled else matrix.assign
+        effects = [j for j, term in enumerate(assign) if labels[term] in same]
         if effects:
             wanted -= same
             yield k, effects

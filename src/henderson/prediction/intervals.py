@@ -102,7 +102,7 @@ def prediction_errors(
         variance += estimates.sigma2 * records.relative_variance()
         z = left_out(records, estimates, chosen)
         if z.any():
-            prior = effect_covariance(fit, np.full((1, len(rows.spans)), -1)).C[0]
+            prior = effect_covariance(fit, np.full((1, rows.places[-1].stop), -1)).C[0]
             variance += inner(z, prior, z)
     se = np.sqrt(np.where(np.isnan(mean), np.nan, np.maximum(variance, 0.0)))
     tell_incomplete(mean)

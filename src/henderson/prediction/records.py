@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from henderson.errors import DataError
 from henderson.fit.call import Call
 from henderson.fit.estimates import Estimates
-from henderson.formula.bars import Group
 from henderson.formula.evaluate import Evaluator
+from henderson.formula.grouping_factors import Group
 from henderson.formula.groups import Grouping
 from henderson.formula.residual import parse_residual
 from henderson.formula.spec import RandomSpec
@@ -62,7 +62,7 @@ class Records(Protocol):
         ...
 
     def levels(self, k: int) -> Index:
-        """Level of random term k, (n,); -1 where nobody has seen it."""
+        """Level of random term k, -1 where nobody has seen it: (n,), or (n, q) for each effect its own."""
         ...
 
     def relative_variance(self) -> Array:
@@ -163,7 +163,7 @@ class NewRecords:
             codes = self.estimates.spec.group_codes(self.table, k)
             unseen = codes < 0
             if self.new_levels == "error" and unseen.any():
-                raise self._unseen(spec, unseen)
+                raise self._unseen(spec, unseen.reshape(self.n, -1))
             self._codes[group] = codes
         return self._codes[group]
 
@@ -223,7 +223,10 @@ class NewRecords:
         return Evaluator(self.table, {name: dict(calls) for name, calls in state.items()})
 
     def _unseen(self, spec: RandomSpec, unseen: NDArray[np.bool_]) -> DataError:
-        """Say which levels are new; `unseen` marks their rows and those that miss the grouping factor."""
+        """Say which levels are new; `unseen` marks them, and rows that miss the grouping factor.
+
+        It has a column, or one for each part of a factor whose columns have levels of their own.
+        """
         group, n_rows = spec.grouping.group, self.n
         columns = [as_factor(self._evaluator.column(atom)) for atom in group.atoms]
         missing = np.logical_or.reduce([column.codes < 0 for column in columns])
@@ -233,9 +236,13 @@ class NewRecords:
                 f"the grouping factor {group.label!r} is missing in {int(missing.sum())} of {n_rows} rows, "
                 f"the first of them row {int(np.argmax(missing))} (counted from 0): {allow}"
             )
-        rows = np.flatnonzero(unseen)
-        parts = [column.labels()[rows].tolist() for column in columns]
-        levels = list(dict.fromkeys(":".join(level) for level in zip(*parts, strict=True)))
+        rows = np.flatnonzero(unseen.any(axis=1))
+        if group.pooled:
+            labels = [c.labels()[new].tolist() for c, new in zip(columns, unseen.T, strict=True)]
+            levels = list(dict.fromkeys(label for of_column in labels for label in of_column))
+        else:
+            parts = [column.labels()[rows].tolist() for column in columns]
+            levels = list(dict.fromkeys(":".join(level) for level in zip(*parts, strict=True)))
         shown = ", ".join(map(repr, levels[:SHOWN])) + (", ..." if len(levels) > SHOWN else "")
         s = "" if len(levels) == 1 else "s"
         return DataError(

@@ -30,12 +30,13 @@ class Rows:
     offset : ndarray, (n,)
     z : ndarray, (n, Q)
         For the effects of all terms side by side; zero for those left out.
-    levels : ndarray of int, (n, n_terms)
-        -1 for a level that nobody has seen, and for terms left out.
+    levels : ndarray of int, (n, columns)
+        As `Engine.effect_cov` takes them: a column for each term, or for each effect of a term whose effects
+        point to different levels. -1 for a level that nobody has seen, and for terms left out.
     absent : ndarray of bool, (n,)
         Rows with a level, of a term that was asked for, that nobody has seen.
-    spans : tuple of slice
-        The columns of z that belong to each term.
+    spans, places : tuple of slice
+        The columns of z, and of the levels, that belong to each term.
     """
 
     X: Array
@@ -44,19 +45,22 @@ class Rows:
     levels: Index
     absent: NDArray[np.bool_]
     spans: tuple[slice, ...]
+    places: tuple[slice, ...]
 
     @classmethod
     def of(cls, records: Records, estimates: Estimates, chosen: Mapping[int, Effects]) -> Rows:
         """Read what is needed, and nothing of the terms that are left out."""
-        spans = spans_of(estimates)
+        spans, places = spans_of(estimates), places_of(estimates)
         X, offset = records.fixed(), records.offset()
         z = np.zeros((records.n, spans[-1].stop))
-        levels = np.full((records.n, len(spans)), -1, dtype=np.int64)
+        levels = np.full((records.n, places[-1].stop), -1, dtype=np.int64)
+        absent = np.zeros(records.n, dtype=bool)
         for k, effects in chosen.items():
-            levels[:, k] = records.levels(k)
+            own = levels[:, places[k]]
+            own[:] = records.levels(k).reshape(own.shape)
+            absent |= (own < 0).any(axis=1)
             z[:, spans[k].start + effects] = records.effects(k)[:, effects]
-        absent = np.asarray((levels[:, list(chosen)] < 0).any(axis=1))
-        return cls(X, offset, z, levels, absent, spans)
+        return cls(X, offset, z, levels, absent, spans, places)
 
     def take(self, index: NDArray[np.intp]) -> Rows:
         """Some of the rows, in any order."""
@@ -67,22 +71,34 @@ class Rows:
             self.levels[index],
             self.absent[index],
             self.spans,
+            self.places,
         )
 
     def mean(self, estimates: Estimates) -> Array:
         """X beta + offset + Z b, (n,)."""
         out = self.X @ estimates.beta + self.offset
-        for term, span, level in zip(estimates.terms, self.spans, self.levels.T, strict=True):
+        for term, span, place in zip(estimates.terms, self.spans, self.places, strict=True):
             if self.z[:, span].any():
                 # The level -1 is the last row: its effects are zero
                 b = np.vstack([term.b, np.zeros(term.b.shape[1])])
-                out += np.einsum("nq,nq->n", self.z[:, span], b[level])
+                effects = b[self.levels[:, place], np.arange(b.shape[1])]
+                out += np.einsum("nq,nq->n", self.z[:, span], effects)
         return np.asarray(out)
 
 
 def spans_of(estimates: Estimates) -> tuple[slice, ...]:
     """The places of each term's effects among those of all terms."""
-    ends = np.cumsum([0, *(len(term.names) for term in estimates.terms)]).tolist()
+    return _side_by_side([len(term.names) for term in estimates.terms])
+
+
+def places_of(estimates: Estimates) -> tuple[slice, ...]:
+    """The columns of each term among the levels of a row: one, or one for each effect of a pooled factor."""
+    groups = [spec.grouping.group for spec in estimates.spec.random]
+    return _side_by_side([len(group.atoms) if group.pooled else 1 for group in groups])
+
+
+def _side_by_side(widths: list[int]) -> tuple[slice, ...]:
+    ends = np.cumsum([0, *widths]).tolist()
     return tuple(slice(a, b) for a, b in pairwise(ends))
 
 

@@ -138,10 +138,10 @@ class Simulator:
     def _add_effects(self, k: int, normal: Array, out: Array) -> None:
         term = self.terms[k]
         # one response at a time, so that it does not depend on those beside it
-        for effects, response in zip(normal @ self.factors[k].T, out, strict=True):
+        for i, effects in enumerate(normal @ self.factors[k].T):
             levels = term.relationship.root_times(effects)
             for j, z in enumerate(term.z.T):
-                response += z * levels[term.codes_of(j), j]
+                out[i] += z * levels[term.codes_of(j), j]
 
 
 def _check_whole(**counts: int) -> None:
