@@ -240,6 +240,35 @@ def test_heritability(truth):
         assert curve.zeta_at(small) == pytest.approx(np.sqrt(rise), rel=2e-3)
 
 
+def test_heritability_beside_another_term():
+    """The share of vg in the sum of all variances, the others at their best for each share."""
+    from scipy.optimize import minimize
+
+    _, K, data = relatives(0.6, n=60)
+    data["house"] = np.arange(60) % 9
+    data["y"] += np.random.default_rng(0).normal(size=9)[data["house"]]
+    G = {"iid": pd.DataFrame(K, index=data["iid"], columns=data["iid"])}
+    fit = hd.lmer("y ~ x + (1 | iid) + (1 | house)", data, REML=False, relationship=G)
+    found = profile(fit, "h2", level=0.8)
+    assert found["h2"].estimate == pytest.approx(fit.heritability().h2, rel=1e-8)
+    X, y = np.column_stack([np.ones(60), data["x"]]), data["y"].to_numpy()
+    H = (data["house"].to_numpy()[:, None] == data["house"].to_numpy()).astype(float)
+
+    def deviance(share, h2):
+        V = h2 * K + (1 - h2) * (share * H + (1 - share) * np.eye(60))
+        Vi = np.linalg.inv(V)
+        r = y - X @ np.linalg.solve(X.T @ Vi @ X, X.T @ Vi @ y)
+        return np.linalg.slogdet(V)[1] + 60 * (1 + np.log(2 * np.pi * (r @ Vi @ r) / 60))
+
+    for limit in found.confint(0.8).loc["h2"]:
+        if 0.0 < limit < 1.0:
+            best = minimize(lambda s, h2: deviance(s[0], h2), [0.3], (limit,), bounds=[(0.0, 0.999)]).fun
+            assert best - fit.deviance == pytest.approx(1.281552**2, rel=2e-3)
+    assert found.confint(0.8).equals(profile(fit, "h2|iid", level=0.8).confint(0.8).set_axis(["h2"]))
+    with pytest.raises(DataError, match="no random term on 'house' has a relationship"):
+        profile(fit, "h2|house")
+
+
 def test_fixed_effects_of_relatives():
     fit, K, data = relatives(0.5)
     curve = profile(fit, "x")["x"]

@@ -56,10 +56,12 @@ def random_matrix(source: Source) -> sparse.csr_array[Any]:
     blocks = []
     for term in source.fitted.engine.model.terms:
         n, q = term.z.shape
-        columns = term.codes[:, None] * q + np.arange(q)
+        columns = term.codes.reshape(n, -1) * q + np.arange(q)
         shape = (n, q * term.n_levels)
         blocks.append(sparse.csr_array((term.z.ravel(), columns.ravel(), np.arange(n + 1) * q), shape=shape))
-    return sparse.hstack(blocks, format="csr")
+    Z = sparse.hstack(blocks, format="csr")
+    Z.sort_indices()
+    return Z
 
 
 def factor_matrix(estimates: Estimates) -> sparse.csr_array[Any]:
@@ -88,7 +90,11 @@ def factors(estimates: Estimates, source: Source) -> pd.DataFrame:
     import pandas as pd
 
     design = source.with_rows()
-    found = {r.group: pd.Categorical.from_codes(r.codes, pd.Index(r.levels)) for r in design.random}
+    found: dict[str, Any] = {}
+    for r in design.random:
+        # a column for each effect where they point to levels of different columns of the table
+        named = [(r.group, r.codes)] if r.codes.ndim == 1 else zip(r.names, r.codes.T, strict=True)
+        found |= {name: pd.Categorical.from_codes(codes, pd.Index(r.levels)) for name, codes in named}
     return pd.DataFrame(found, index=design.rows)
 
 

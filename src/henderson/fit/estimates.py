@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 from henderson.covariance import ByUnit, Residual
 from henderson.engine import Solution
 from henderson.errors import HendersonError
+from henderson.fit.mean_squares import mean_squares
 from henderson.fit.notices import dimensions_lost, scales, singular_notices
 from henderson.fit.optimize import Optimum
 from henderson.fit.solve import Fitted
+from henderson.fit.structures import heywood_notices
 from henderson.formula import Design, ModelSpec, RandomDesign, ResidualDesign, Structure
-from henderson.model import MixedModel
 
 Array = NDArray[np.float64]
 
@@ -164,7 +165,7 @@ class Estimates:
     deviance, reml_criterion : float
         -2 log-likelihood at these parameters, and -2 log restricted likelihood.
     mean_random_variance : float
-        Mean over the rows of z'Sz sigma^2, times the level's relationship to itself; all terms together.
+        Mean over the rows of z'Sz sigma^2, times the levels' relationship; all terms together.
     mean_residual_variance : float
         Mean over the rows of the residual variance, before the weights; sigma^2 without a structure.
     residual : ResidualEstimate or None
@@ -264,7 +265,7 @@ def gather(
     fitted, solution : Fitted, Solution
         The optimum.
     squares : sequence of ndarray, (q, q) per term
-        Mean over the rows of z z', times the level's relationship to itself.
+        From `mean_squares`: mean over the rows of z z', times the levels' relationship.
     notices : tuple of str
     rows, residual : RowValues and ResidualEstimate, if there are any
     """
@@ -283,6 +284,8 @@ def gather(
     if any(map(dimensions_lost, fitted.factors)):
         for t, scale in zip(terms, scales(fitted.engine), strict=True):
             singular += singular_notices(t.group, t.names, t.T, scale)
+    for t, term, spec in zip(terms, shape.terms, design.spec.random, strict=True):
+        singular += heywood_notices(spec.text, t.names, term.covariance, t.theta)
     random_variance = sum(float(((t.T @ t.T.T) * zz).sum()) for t, zz in zip(terms, squares, strict=True))
     relative = 1.0
     quantiles = None
@@ -361,15 +364,6 @@ def gather_rows(
     return gather(
         design, kept, fitted, solution, squares=squares, notices=notices, rows=rows, residual=residual
     )
-
-
-def mean_squares(model: MixedModel) -> list[Array]:
-    """Mean over the rows of z z', times the level's relationship to itself; (q, q) per term."""
-    out = []
-    for term in model.terms:
-        own = term.relationship.diagonal(term.n_levels)[term.codes]
-        out.append((term.z * own[:, None]).T @ term.z / model.n)
-    return out
 
 
 def _residual(design: ResidualDesign | None, residual: Residual, theta: Array) -> ResidualEstimate | None:

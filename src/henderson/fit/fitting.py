@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -18,6 +19,7 @@ from henderson.fit.files import is_streamed
 from henderson.fit.fitted_model import FittedModel
 from henderson.fit.notices import optimum_notices
 from henderson.fit.optimize import Control
+from henderson.fit.ranges import best_range
 from henderson.fit.rank import check_rank, check_residual, rank_notice
 from henderson.fit.related_levels import with_related_levels
 from henderson.fit.relationships import as_mapping, check_groups, check_told_apart
@@ -26,6 +28,7 @@ from henderson.fit.source import Source
 from henderson.fit.structures import covariance_of, residual_of
 from henderson.formula import Design, build_design
 from henderson.formula.bars import parse_formula
+from henderson.formula.grouping_factors import Group
 from henderson.linalg.pivoting import independent_columns, triangular_factor
 from henderson.model import MixedModel, RandomTerm
 
@@ -51,7 +54,7 @@ def fit_formula(
     theta = None if start is None else _start(start)
     related = as_mapping(relationship)
     if related and isinstance(formula, str):
-        check_groups(related, [bar.group.label for bar in parse_formula(formula).bars])
+        related = _by_group(related, [bar.group for bar in parse_formula(formula).bars])
     columns: dict[str, Any] = {
         "weights": weights,
         "offset": offset,
@@ -60,21 +63,22 @@ def fit_formula(
         "contrasts": contrasts,
         "residual": residual,
     }
-    given = {"start": theta, "control": _control(control), "relationship": relationship, **columns}
+    given = {"start": theta, "control": _control(control), "relationship": related or None, **columns}
     if is_streamed(data):
         from henderson.fit.streamed import fit_streamed
 
         return fit_streamed(formula, data, REML=bool(REML), **given)
-    return fit_design(
+    fit_once = partial(
+        fit_design,
         build_design(formula, data, related=tuple(related), **columns),
         data,
         REML=bool(REML),
         start=theta,
         control=control,
-        relationship=related,
         pad=na_action == "exclude",
         call=Call.of(formula, data, {"REML": bool(REML), **given}),
     )
+    return best_range(lambda relationship: fit_once(relationship=relationship), related)
 
 
 def fit_design(
@@ -92,21 +96,38 @@ def fit_design(
     """Fit a design. ``like`` is the engine of a model that has another response and is otherwise the same."""
     kept = _full_rank(design)
     design, related = with_related_levels(design, relationship or {})
+    told: tuple[str, ...] = ()
     if like is None:
         engine = choose_engine(_model(design, kept, related))
-        check_told_apart(engine, reml=REML)
+        told = check_told_apart(engine, reml=REML)
     else:
         engine = like.with_response(_response(design))
     fitted = solve(engine, reml=REML, start=start, control=control)
     _check_residual(design, fitted)
     notices = (
         *design.notices,
+        *told,
         *rank_notice(design.x_names, design.X, kept),
         *optimum_notices(fitted, [r.text for r in design.spec.random]),
     )
     estimates = gather_rows(design, kept, fitted, pad=pad, notices=notices)
     engine.forget()
     return FittedModel(estimates, call, Source.of(fitted, design, data))
+
+
+def _by_group(related: Mapping[str, Any], groups: list[Group]) -> Mapping[str, Any]:
+    """The relationships by the labels of their grouping factors; ``animal`` may mean ``animal & dam``."""
+    labels = list(dict.fromkeys(group.label for group in groups))
+    pooled = {group.parts[0]: group.label for group in reversed(groups) if group.pooled}
+    named = {
+        name if name in labels else pooled.get(name, name): relationship
+        for name, relationship in related.items()
+    }
+    if len(named) < len(related):
+        twice = next(label for part, label in pooled.items() if {part, label} <= set(related))
+        raise DataError(f"relationship has {twice!r} twice, once by its first column: give one of them")
+    check_groups(named, labels)
+    return named
 
 
 def _response(design: Design) -> NDArray[np.float64]:

@@ -1,18 +1,22 @@
-"""Heritability of a model with one relationship matrix, its standard error and its test."""
+"""Heritability by one relationship matrix, its standard error and its test."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import erfc, exp, isnan, log, nan, pi, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
 
-from henderson.covariance import Identity
-from henderson.engine import Engine
-from henderson.errors import DataError, ModelNotSupportedError
-from henderson.fit.notices import takes_all
-from henderson.fit.solve import Fitted
+from henderson.covariance import Homogeneous, Identity
+from henderson.engine import InformationKind
+from henderson.errors import DataError
+from henderson.fit.engines import choose_engine
+from henderson.fit.fitted_model import FittedModel
+from henderson.fit.record_kinds import record_kinds
+from henderson.fit.solve import solve
+from henderson.fit.variance_components import variance_components
+from henderson.io.frame import closest
 from henderson.model import RandomTerm
 
 Array = NDArray[np.float64]
@@ -49,19 +53,23 @@ class LiabilityScale:
 class Heritability:
     """How much of the variance goes with the relationship of the people.
 
-    Standard errors are from the delta method with the observed information of the two variances. They, and
-    those of the two shares, are NaN where a variance is estimated as zero; a notice says so.
+    Standard errors are from the delta method with the information of the variances: observed (as GEMMA has
+    it) for a model of one random term whose second derivatives are cheap, average (as GCTA has it) for any
+    other. They, and those of the two shares, are NaN where the genetic or the residual variance is estimated
+    as zero; a notice says so.
 
     Attributes
     ----------
     group : str
         Grouping factor whose levels are related.
     h2, h2_se : float
-        vg / (vg + ve), as GCTA has it: of a person whose relationship to itself is one.
+        vg / (vg + ve), as GCTA has it: of a person whose relationship to itself is one. Variances of other
+        random terms are in the sum too.
     pve, pve_se : float
         vg c / (vg c + ve), as GEMMA has it: the expected share in the sample variance of the people analysed.
+        Each other random term counts by its variance times a c of its own.
     centred_diagonal : float
-        c: mean diagonal of their relationship matrix, centred by rows and by columns.
+        c: mean diagonal of their relationship matrix Z G Z', centred by rows and by columns.
     genetic_variance, genetic_variance_se : float
         vg, in the units of the response squared, for the relationship matrix as it was given.
     residual_variance, residual_variance_se : float
@@ -72,15 +80,19 @@ class Heritability:
         2 (log L - log L at vg = 0), and its p-value from the half-and-half mixture of 0 and chi-squared with
         one degree of freedom; 0.5 where the statistic is zero, as GCTA has it.
     loglik, loglik_null : float
-        Log (restricted) likelihood at the estimates and at vg = 0.
+        Log (restricted) likelihood at the estimates and at vg = 0, the other variances estimated again.
     reml : bool
         REML or maximum likelihood.
     n : int
-        Number of people analysed.
+        Number of records analysed.
     share_of_cases : float
         Share of ones in a response of zeros and ones; NaN for any other.
     notices : tuple of str
         What the user should know.
+    others : tuple of (str, float, float)
+        Grouping factor, variance and standard error of each other random term.
+    information : {"observed", "average"}
+        What the standard errors are from.
 
     Examples
     --------
@@ -115,6 +127,14 @@ class Heritability:
     n: int
     share_of_cases: float = nan
     notices: tuple[str, ...] = ()
+    others: tuple[tuple[str, float, float], ...] = ()
+    information: InformationKind = "observed"
+
+    @property
+    def phenotypic_variance(self) -> float:
+        """The sum of all variances."""
+        of_others = sum(variance for _, variance, _ in self.others)
+        return self.genetic_variance + self.residual_variance + of_others
 
     def liability(self, prevalence: float) -> LiabilityScale:
         """Heritability on the scale of a normal liability, whose upper tail are the cases.
@@ -172,101 +192,163 @@ among those analysed
         kind = "REML" if self.reml else "maximum likelihood"
         rows = [
             ("genetic variance", self.genetic_variance, self.genetic_variance_se),
+            *((f"variance of '{group}'", variance, se) for group, variance, se in self.others),
             ("residual variance", self.residual_variance, self.residual_variance_se),
-            ("h2 = vg / (vg + ve)", self.h2, self.h2_se),
+            (f"h2 = vg / {'(sum of all)' if self.others else '(vg + ve)'}", self.h2, self.h2_se),
             ("share of sample variance", self.pve, self.pve_se),
         ]
-        lines = [f"Heritability by the relationship of '{self.group}': {kind}, {self.n} people", ""]
-        lines.append(f"{'':26}{'Estimate':>12}{'Std. Error':>12}")
+        who = "records" if self.others else "people"
+        lines = [f"Heritability by the relationship of '{self.group}': {kind}, {self.n} {who}", ""]
+        wide = max(26, *(len(name) + 2 for name, _, _ in rows))
+        lines.append(f"{'':{wide}}{'Estimate':>12}{'Std. Error':>12}")
         for name, value, se in rows:
-            lines.append(f"{name:26}{value:>12.6g}{'NA' if isnan(se) else f'{se:.4g}':>12}")
+            lines.append(f"{name:{wide}}{value:>12.6g}{'NA' if isnan(se) else f'{se:.4g}':>12}")
         lines += ["", f"Likelihood-ratio test of vg = 0: {self.lrt:.5g}, p = {self.p_value:.4g}"]
         return "\n".join([*lines, *self.notices])
 
 
-def heritability(fitted: Fitted) -> Heritability:
+def heritability(fit: FittedModel, group: str | None = None) -> Heritability:
     """Heritability at the estimates.
 
     Parameters
     ----------
-    fitted : Fitted
-        A model with one random term, with a relationship and one effect for each level.
+    fit : FittedModel
+        A model with a relationship for one of its random terms, each of which has one effect.
+    group : str, optional
+        Grouping factor whose relationship is meant; needed where several have one.
 
     Raises
     ------
     DataError
-        If there is no relationship matrix, or if there are other random terms.
+        If there is no relationship, if several are there and none is named, or if a record's variance is not
+        a plain sum of variances: with several effects in a term, or random slopes beside the relationship.
     """
-    engine, theta, reml = fitted.engine, fitted.theta, fitted.reml
-    term = _related(engine)
-    criterion = fitted.criterion
-    ve = criterion.sigma2(reml)
-    ratio = float(term.covariance.factor(theta)[0, 0]) ** 2
-    vg = ve * ratio
-    c = _centred_diagonal(term)
-    null = engine.criterion(np.zeros_like(theta)).profiled(reml)
-    found = criterion.profiled(reml)
-    lrt = max(0.0, null - found)
-    notices: tuple[str, ...] = ()
-    cov = np.full((2, 2), nan)
-    if vg == 0.0 or takes_all(fitted, 0):
-        what = "genetic" if vg == 0.0 else "residual"
+    fit.source.with_rows()
+    fitted = fit.source.fitted
+    engine, reml = fitted.engine, fitted.reml
+    terms = engine.model.terms
+    k = simple_term(fit, group)
+    kind: InformationKind = "observed" if engine.curvature_is_cheap and len(terms) == 1 else "average"
+    found = variance_components(fitted, kind=kind)
+    ve, vg = float(found.values[-1]), float(found.values[k])
+    notices = found.notices
+    if not (found.free[k] and found.free[-1]):
+        what = "residual" if found.free[k] else "genetic"
         notices = (f"the {what} variance is estimated as zero, where standard errors have no meaning",)
-    else:
-        information = engine.information(theta, reml=reml, kind="observed").linear
-        if np.linalg.eigvalsh(information)[0] > 0.0:
-            cov = np.linalg.inv(information)
-        else:
-            notices = ("the likelihood has no peak at the estimates, so that there are no standard errors",)
+        found = replace(found, cov=np.full_like(found.cov, nan))
+    own, one = found.unit(k, 0), np.ones(len(terms) + 1)
+    centred = np.array([*(_centred_diagonal(term) for term in terms), 1.0])
+    h2, h2_se = found.share(own, one)
+    pve, pve_se = found.share(centred * own, centred)
+    criterion, null = fitted.criterion.profiled(reml), _without(fit, k)
+    lrt = max(0.0, null - criterion)
+    errors = found.std_errors
     return Heritability(
-        group=term.label,
-        h2=vg / (vg + ve),
-        h2_se=_share_se(vg, ve, 1.0, cov),
-        pve=vg * c / (vg * c + ve),
-        pve_se=_share_se(vg, ve, c, cov),
-        centred_diagonal=c,
+        group=terms[k].label,
+        h2=h2,
+        h2_se=h2_se,
+        pve=pve,
+        pve_se=pve_se,
+        centred_diagonal=float(centred[k]),
         genetic_variance=vg,
-        genetic_variance_se=sqrt(cov[0, 0]),
+        genetic_variance_se=float(errors[k]),
         residual_variance=ve,
-        residual_variance_se=sqrt(cov[1, 1]),
-        covariance=float(cov[0, 1]),
+        residual_variance_se=float(errors[-1]),
+        covariance=float(found.cov[k, -1]),
         lrt=lrt,
         p_value=0.5 * erfc(sqrt(0.5 * lrt)),
-        loglik=-0.5 * found,
+        loglik=-0.5 * criterion,
         loglik_null=-0.5 * null,
         reml=reml,
         n=engine.model.n,
         share_of_cases=_share_of_cases(engine.model.y),
         notices=notices,
+        others=tuple(
+            (term.label, float(found.values[i]), float(errors[i])) for i, term in enumerate(terms) if i != k
+        ),
+        information=kind,
     )
 
 
-def _related(engine: Engine) -> RandomTerm:
-    terms = engine.model.terms
-    related = [term for term in terms if not isinstance(term.relationship, Identity)]
-    if not related:
+def related_terms(fit: FittedModel) -> list[int]:
+    """Numbers of the terms with a relationship.
+
+    Raises
+    ------
+    DataError
+        If there are none.
+    """
+    terms = fit.engine.shape.terms
+    found = [k for k, term in enumerate(terms) if not isinstance(term.relationship, Identity)]
+    if not found:
         raise DataError(
             "heritability needs a random term with a relationship matrix, and this model has none: "
             "fit it with lmer(..., relationship={'iid': G}), or see icc for the share of a grouping factor"
         )
-    if len(terms) > 1:
-        raise ModelNotSupportedError(
-            f"heritability of a model with other random terms beside '{related[0].label}' is not "
-            "supported yet"
+    return found
+
+
+def related_term(fit: FittedModel, group: str | None) -> int:
+    """Number of the term with the relationship that is meant.
+
+    Raises
+    ------
+    DataError
+        If there is none, or several.
+    """
+    labels = {k: fit.engine.shape.terms[k].label for k in related_terms(fit)}
+    if group is not None and group not in labels.values():
+        raise DataError(f"no random term on {group!r} has a relationship{closest(group, labels.values())}")
+    chosen = [k for k, label in labels.items() if group in (None, label)]
+    if len(chosen) > 1:
+        if group is None and len(set(labels.values())) > 1:
+            known = ", ".join(map(repr, dict.fromkeys(labels.values())))
+            raise DataError(
+                f"several random terms have a relationship: say group=, which can be {known}, or see "
+                "heritabilities() for all of them"
+            )
+        raise DataError(
+            f"several random terms on {labels[chosen[0]]!r} have a relationship: see heritabilities()"
         )
-    return related[0]
+    return chosen[0]
+
+
+def simple_term(fit: FittedModel, group: str | None = None) -> int:
+    """The same, if the variance of every record is the sum of one variance for each term.
+
+    Raises
+    ------
+    DataError
+        If it is not, so that a heritability is not one number.
+    """
+    k = related_term(fit, group)
+    shape = fit.engine.shape
+    plain = all(term.q == 1 for term in shape.terms) and isinstance(shape.residual, Homogeneous)
+    elements = tuple((i, 0, 0) for i in range(len(shape.terms) + 1))
+    if not plain or (len(shape.terms) > 1 and len(record_kinds(fit, elements)) != 1):
+        raise DataError(
+            f"the share of {shape.terms[k].label!r} is not one number in this model, because not every "
+            "random term is one variance of all records: see heritabilities() for the shares that there are, "
+            "and variances() for all variances"
+        )
+    return k
+
+
+def _without(fit: FittedModel, k: int) -> float:
+    """-2 log (restricted) likelihood of the model without term k, all that is left estimated again."""
+    fitted = fit.source.fitted
+    model = fitted.engine.model
+    left = model.terms[:k] + model.terms[k + 1 :]
+    if not left:
+        return fitted.engine.criterion(np.zeros_like(fitted.theta)).profiled(fitted.reml)
+    smaller = choose_engine(replace(model, terms=left))
+    return solve(smaller, reml=fitted.reml, control=fit.control).criterion.profiled(fitted.reml)
 
 
 def _share_of_cases(y: Array) -> float:
     """Share of ones where there are zeros and ones only, NaN elsewhere."""
     ones = y == 1.0
     return float(ones.mean()) if ones.any() and bool((ones | (y == 0.0)).all()) and not ones.all() else nan
-
-
-def _share_se(vg: float, ve: float, c: float, cov: Array) -> float:
-    """Standard error of vg c / (vg c + ve)."""
-    slope = np.array([c * ve, -c * vg]) / (vg * c + ve) ** 2
-    return sqrt(float(slope @ cov @ slope))
 
 
 def _centred_diagonal(term: RandomTerm) -> float:

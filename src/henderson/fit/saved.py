@@ -26,8 +26,9 @@ from henderson.fit.estimates import Estimates, ResidualEstimate, RowValues, Term
 from henderson.fit.fitted_model import FittedModel
 from henderson.fit.optimize import Control, Optimum, Step
 from henderson.fit.satterthwaite import SatterthwaitePieces
-from henderson.formula import ModelSpec, bars, design, syntax
-from henderson.formula.groups import Grouping
+from henderson.formula import ModelSpec, design, syntax
+from henderson.formula.grouping_factors import Group
+from henderson.formula.groups import Grouping, PooledGrouping
 from henderson.formula.matrix import Matrix, Variable
 from henderson.formula.spec import RandomSpec
 from henderson.formula.terms import TermSet
@@ -46,7 +47,7 @@ CLASSES: dict[str, type] = {
     "Control": Control,
     "Estimates": Estimates,
     "FunctionCall": syntax.Call,
-    "Group": bars.Group,
+    "Group": Group,
     "Grouping": Grouping,
     "Matrix": Matrix,
     "ModelSpec": ModelSpec,
@@ -54,6 +55,7 @@ CLASSES: dict[str, type] = {
     "Number": syntax.Number,
     "Optimum": Optimum,
     "Paren": syntax.Paren,
+    "PooledGrouping": PooledGrouping,
     "RandomSpec": RandomSpec,
     "ResidualEstimate": ResidualEstimate,
     "RowValues": RowValues,
@@ -185,7 +187,7 @@ def _misshapen(e: Estimates, pieces: SatterthwaitePieces) -> str | None:
         shapes = (t.T.shape, t.b.shape, t.cond_var.shape, t.theta.shape)
         if shapes != ((q, q), (n_levels, q), (n_levels, q, q), (len(t.theta_names),)):
             return f"the random effects of '{t.group}'"
-        if tuple(t.names) != spec.effects.names or len(spec.grouping.levels) != n_levels:
+        if tuple(t.names) != spec.names or len(spec.grouping.levels) != n_levels:
             return f"the random effects of '{t.group}' and the formula"
     r = e.residual
     if r is not None and (r.R0.shape, r.theta.shape) != ((len(r.names),) * 2, (len(r.theta_names),)):

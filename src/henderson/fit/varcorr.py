@@ -34,7 +34,7 @@ class TermCovariance:
     covariance : ndarray, shape (q, q)
         In the units of the response, squared.
     structure : Structure
-        The covariance tag: ``us``, ``diag``, ``cs`` or ``ar1``.
+        The covariance tag: ``us``, ``diag``, ``cs``, ``ar1`` or ``fa``.
     """
 
     group: str
@@ -58,8 +58,8 @@ class TermCovariance:
 
     @property
     def pattern(self) -> str | None:
-        """The covariance tag where it says more than "unstructured"."""
-        return None if self.structure.kind == "us" or len(self.names) == 1 else self.structure.kind
+        """The covariance tag where it gives variances or correlations in common."""
+        return None if self.structure.kind in ("us", "fa") or len(self.names) == 1 else self.structure.kind
 
     @property
     def n_variances(self) -> int:

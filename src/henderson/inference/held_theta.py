@@ -109,7 +109,8 @@ class HeldTheta:
         W[:, : model.p], s[: model.p] = self._X[rows], self._gamma
         at = model.p
         for term, own, b in zip(model.terms, touched, self._b, strict=True):
-            places = at + np.searchsorted(own, term.codes[rows])[:, None] * term.q + np.arange(term.q)
+            first = np.searchsorted(own, term.codes[rows].reshape(rows.size, -1)) * term.q
+            places = at + first + np.arange(term.q)
             W[np.arange(rows.size)[:, None], places] = term.z[rows]
             s[at : at + own.size * term.q] = b[own].ravel()
             at += own.size * term.q

@@ -231,6 +231,10 @@ def _grouped(fit: FittedModel, group: str) -> tuple[Codes, tuple[str, ...]]:
     labels = [r.group for r in design.random]
     if group in labels:
         own = design.random[labels.index(group)]
+        if own.codes.ndim == 2:
+            raise DataError(
+                f"a row belongs to several levels of {group!r}: leave rows out by one of these columns"
+            )
         codes, levels = own.codes, tuple(own.levels)
     elif fit.source.data is None:
         raise DataError(

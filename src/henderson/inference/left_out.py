@@ -105,8 +105,8 @@ def _term_at(term: RandomTerm, rows: Rows) -> RandomTerm:
     codes, z = term.codes[rows], np.ascontiguousarray(term.z[rows])
     if not isinstance(term.relationship, Identity):
         return replace(term, codes=codes, z=z)
-    found, codes = np.unique(codes, return_inverse=True)
-    return replace(term, codes=codes.astype(np.int64).ravel(), n_levels=found.size, z=z)
+    found, places = np.unique(codes, return_inverse=True)
+    return replace(term, codes=places.astype(np.int64).reshape(codes.shape), n_levels=found.size, z=z)
 
 
 def residual_at(residual: Residual, rows: Rows) -> Residual:

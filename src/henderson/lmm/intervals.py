@@ -38,7 +38,8 @@ class Intervals(FittedModel):
         ----------
         which : str or list of str, optional
             Parameters such as ``"sd_(Intercept)|Subject"``, ``"sigma"``, ``"Days"``; all by default. By
-            profile or bootstrap also ``"icc"``.
+            profile or bootstrap also ``"icc"``, and by profile ``"h2"`` (``"h2|iid"`` where several terms
+            have a relationship).
         level : float
             Coverage.
         method : {"profile", "wald", "bootstrap"}
@@ -93,8 +94,8 @@ class Intervals(FittedModel):
         ----------
         which : str, list of str, or dict of functions, optional
             Parameters, named as in `confint`; by default standard deviations, correlations, sigma and the
-            fixed effects. Also "icc", "h2" and variances such as ``"var_Days|Subject"``; or functions by
-            name, each of which is given all parameters by name.
+            fixed effects. Also "icc", "h2" (as in `confint`) and variances such as ``"var_Days|Subject"``;
+            or functions by name, each of which is given all parameters by name.
         level : float
             How far out: to the ends of the intervals of this coverage.
         workers : int

@@ -39,6 +39,8 @@ def lmer(
     ----------
     formula : str
         ``"Reaction ~ Days + (Days | Subject)"``: fixed effects, and in parentheses the random ones.
+        ``(1 | animal & dam)`` has direct and maternal effects: each record is that of one animal and its dam,
+        and the two effects of a level have a covariance.
     data : pandas, polars or pyarrow table, dict of arrays, or Parquet files
         One row per record. Categorical columns keep the order of their levels. The path of a Parquet file or
         of a folder of them, or a `pyarrow.dataset.Dataset`, is read in batches, so that the records need not
@@ -57,13 +59,18 @@ def lmer(
     contrasts : dict, optional
         Coding of factors in the fixed part: ``{"grp": "sum"}``, or a (levels, k) matrix.
     relationship : dict, optional
-        Relationship matrix of the levels of a grouping factor, ``{"iid": G}``: a `RelationshipMatrix`, whose
-        people are matched by their individual identifier (IID), or a square pandas DataFrame with their
-        names as index and columns. It may hold more people than the data, in any order.
+        Relationship of the levels of a grouping factor, ``{"iid": G}``, for any number of factors: a
+        `RelationshipMatrix`, whose people are matched by their individual identifier (IID); a square pandas
+        DataFrame with their names as index and columns; a `Pedigree`; the inverse of a relationship
+        (`single_step`), a low-rank factor or a sparse matrix by families, with names; or a `SpatialKernel`.
+        It may hold more people than the data, in any order: those without a record stay in the model, and
+        have predicted effects.
     residual : str, optional
         Structure of the residuals: ``"diag(sex)"``, a variance for each stratum; or within units, of which
         each lies within one level of every grouping factor: ``"us(trait | iid)"``, ``"cs(trait | iid)"``,
-        ``"ar1(time | iid)"``.
+        ``"ar1(time | iid)"``. By default independent and of one variance, which ``"identity"`` asks for; but
+        for traits of related individuals, ``(0 + trait | iid)``, a variance for each trait, and covariances
+        where records share an individual: ``"us(trait | iid)"``.
     start : array of shape (n_theta,), optional
         Theta to start from; lme4's ``{"theta": ...}`` is taken too.
     control : Control, optional

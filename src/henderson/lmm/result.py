@@ -12,12 +12,12 @@ from numpy.typing import ArrayLike, NDArray
 from henderson.errors import HendersonError
 from henderson.fit import components
 from henderson.fit.fitted_model import FittedModel
-from henderson.fit.heritability import Heritability, heritability
 from henderson.fit.refit import Refits, refit_all
 from henderson.fit.summary import format_summary
 from henderson.inference.denominator import Ddf
 from henderson.lmm import tables
 from henderson.lmm.diagnosing import Diagnosing
+from henderson.lmm.genetics import Genetics
 from henderson.lmm.intervals import Intervals
 from henderson.lmm.predicting import Predicting
 from henderson.lmm.testing import Testing
@@ -29,7 +29,7 @@ Array = NDArray[np.float64]
 logger = logging.getLogger("henderson")
 
 
-class LmerResult(Testing, Intervals, Predicting, Diagnosing):
+class LmerResult(Testing, Intervals, Predicting, Diagnosing, Genetics):
     """A fitted linear mixed model. Made by `lmer`; the names are lme4's.
 
     ``print(fit)`` shows the summary. Numbers come as pandas objects with names. A file (`save`) and a pickle
@@ -55,18 +55,6 @@ class LmerResult(Testing, Intervals, Predicting, Diagnosing):
         return self.summary()
 
     # -- questions -------------------------------------------------------------------------------------
-
-    def heritability(self) -> Heritability:
-        """Share of the genetic variance, with its standard error and test, for one term with a relationship.
-
-        See `Heritability` for what each number is.
-
-        Raises
-        ------
-        DataError
-            If the model has no relationship matrix, or other random terms beside it.
-        """
-        return heritability(self.source.fitted)
 
     def summary(self, *, ddf: Ddf | None = "satterthwaite", width: int = 80) -> str:
         """The summary as text, laid out like lmerTest's.

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from henderson.errors import ModelNotSupportedError
 from henderson.fit import FittedModel
 
 Array = NDArray[np.float64]
@@ -65,8 +66,13 @@ def within_levels(fit: FittedModel, group: str) -> WithinLevels:
         if modes.group == group:
             own.append(term)
         else:
-            left = left - np.einsum("nq,nq->n", term.z, modes.b[term.codes])
+            effects = modes.b[term.codes.reshape(model.n, -1), np.arange(term.q)]
+            left = left - np.einsum("nq,nq->n", term.z, effects)
     codes, n_levels = own[0].codes, own[0].n_levels
+    if codes.ndim == 2:
+        raise ModelNotSupportedError(
+            f"a record belongs to several levels of '{group}', so that none has records to itself"
+        )
     root = np.ones(rows.y.size) if rows.weights is None else np.sqrt(rows.weights)
     if rows.relative_sd is not None:
         root = root / rows.relative_sd

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from henderson.covariance import ByUnit, Identity
 from henderson.errors import DataError
 from henderson.fit import FittedModel
-from henderson.fit.estimates import mean_squares
+from henderson.fit.mean_squares import mean_squares
 from henderson.fit.refit import refit_all
 from henderson.fit.update import fit_response
 from henderson.fit.varcorr import VarCorr

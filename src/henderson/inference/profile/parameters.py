@@ -15,7 +15,8 @@ from henderson.covariance import ByUnit, Covariance, Identity
 from henderson.covariance.coordinates import Between, Coordinates, Link, Straight
 from henderson.errors import DataError
 from henderson.fit import FittedModel
-from henderson.fit.estimates import mean_squares
+from henderson.fit.heritability import related_terms, simple_term
+from henderson.fit.mean_squares import mean_squares
 from henderson.fit.varcorr import TermCovariance
 from henderson.inference.profile.jets import Jet
 from henderson.io.frame import closest
@@ -280,13 +281,15 @@ def standard_deviation(name: str, size: float, *, squared: bool = False) -> Para
 def named_parameter(fit: FittedModel, layout: Layout, name: str) -> Parameter:
     """The parameter of this name; ``"var_..."``, ``"icc"`` and ``"h2"`` beside those of the layout.
 
+    Where several terms have a relationship, ``"h2|iid"`` is the share of that of ``iid``.
+
     Raises
     ------
     DataError
         For a name that is not known, or a correlation beside a variance of zero.
     """
-    if name in ("icc", "h2"):
-        weights = _icc_weights(fit) if name == "icc" else _heritability_weights(fit)
+    if name in ("icc", "h2") or name.startswith("h2|"):
+        weights = _icc_weights(fit) if name == "icc" else _heritability_weights(fit, name)
         return Parameter(name, partial(_share, weights), Between(0.0, 1.0), (-np.pi / 2, np.pi / 2))
     squared = name.startswith("var_") and "sd_" + name[4:] in layout.entries
     key = "sd_" + name[4:] if squared else name
@@ -307,18 +310,18 @@ def named_parameter(fit: FittedModel, layout: Layout, name: str) -> Parameter:
 
 @dataclass(frozen=True, slots=True)
 class _Weights:
-    """Shares are sum <A_k, S_k> over itself plus <B, R_0>; B is None for R = I."""
+    """Shares are sum <O_k, S_k> over sum <A_k, S_k> + <B, R_0>; B is None for R = I."""
 
+    own: tuple[Array, ...]
     terms: tuple[Array, ...]
     residual: Array | None
 
 
 def _share(weights: _Weights, p: Values) -> Jet:
-    own = _total([(k, A) for k, A in enumerate(weights.terms)], p)
     rest: Jet | float = 1.0
     if weights.residual is not None:
         rest = _total([(len(weights.terms), weights.residual)], p)
-    return own / (own + rest)
+    return _total(list(enumerate(weights.own)), p) / (_total(list(enumerate(weights.terms)), p) + rest)
 
 
 def _total(parts: list[tuple[int, Array]], p: Values) -> Jet:
@@ -336,14 +339,17 @@ def _icc_weights(fit: FittedModel) -> _Weights:
     if isinstance(model.residual, ByUnit):
         t = model.residual.covariance.q
         residual = np.diag(np.bincount(model.residual.position, minlength=t) / model.n)
-    return _Weights(tuple(mean_squares(model)), residual)
+    squares = tuple(mean_squares(model))
+    return _Weights(squares, squares, residual)
 
 
-def _heritability_weights(fit: FittedModel) -> _Weights:
-    terms = fit.engine.shape.terms
-    if len(terms) != 1 or isinstance(terms[0].relationship, Identity) or terms[0].q != 1:
-        raise DataError(
-            "'h2' is the share of the one random term with a relationship matrix, and this model has another "
-            "form: profile 'icc', or give a function of the variances"
-        )
-    return _Weights((np.ones((1, 1)),), None)
+def _heritability_weights(fit: FittedModel, name: str) -> _Weights:
+    """One for each variance: those of `fit.heritability`."""
+    related = dict.fromkeys(fit.engine.shape.terms[k].label for k in related_terms(fit))
+    if name == "h2" and len(related) > 1:
+        known = " or ".join(repr(f"h2|{label}") for label in related)
+        raise DataError(f"several random terms have a relationship, and 'h2' is that of one: say {known}")
+    k = simple_term(fit, name.partition("|")[2] or None)
+    own = [np.zeros((1, 1)) for _ in fit.engine.shape.terms]
+    own[k][:] = 1.0
+    return _Weights(tuple(own), tuple(np.ones((1, 1)) for _ in own), None)
