@@ -272,26 +272,46 @@ def h2(
     *,
     pheno: str,
     out: str,
-    grm: str | None = None,
+    grm: Names = None,
+    sparse_grm: str | None = None,
+    pedigree: str | None = None,
+    grm_cutoff: float | None = None,
+    bend: Annotated[bool, Parameter(negative="")] = False,
     pheno_name: Names = None,
     covar: str | None = None,
     covar_name: Names = None,
     cat_covar: Names = None,
     apply_rint: Annotated[bool, Parameter(negative="")] = False,
     prevalence: float | None = None,
+    bivariate: Annotated[bool, Parameter(negative="")] = False,
+    blup: Annotated[bool, Parameter(negative="")] = False,
+    snp_blup: Annotated[bool, Parameter(negative="")] = False,
     threads: int | None = None,
     genotypes: Genotypes = NONE_GIVEN,
 ) -> int:
     """Estimate the heritability of traits by REML.
+
+    With several relationships, or with --bivariate, OUT.hsq.tsv has variances and their shares by the names
+    of GCTA's .hsq.
 
     Parameters
     ----------
     pheno
         Phenotypes: columns FID and IID (or IID alone), then one column for each trait.
     out
-        How the names of the files written begin: OUT.h2.log and OUT.h2.tsv.
+        How the names of the files written begin: OUT.h2.log and OUT.h2.tsv (or OUT.hsq.tsv).
     grm
-        Relationship matrix, GCTA's .grm.bin (or its prefix) or .npz, in the place of genotypes that make one.
+        Relationship matrices, GCTA's .grm.bin (or its prefix) or .npz, in the place of genotypes that make
+        one. With several, each has a variance of its own, and people must be in all of them.
+    sparse_grm
+        GCTA's sparse relationship matrix: the prefix of its .grm.sp and .grm.id.
+    pedigree
+        Pedigree: columns of the animal, its father and its mother.
+    grm_cutoff
+        Leave out people until no two are more closely related than this, by the first matrix.
+    bend
+        Lift negative eigenvalues of the matrices, such as those of matrices by pairs of people (GCTA's, where
+        calls are missing); what that changes is told.
     pheno_name
         Traits to analyse; by default every column.
     covar
@@ -305,24 +325,65 @@ def h2(
     prevalence
         Share of cases in the population: adds the heritability of the liability of 0/1 traits (columns
         h2_liability and h2_liability_se).
+    bivariate
+        Analyse two traits together, for their genetic correlation.
+    blup
+        Also write OUT.blup.tsv: the breeding value of everybody in the relationship, its prediction error
+        variance and its reliability.
+    snp_blup
+        Also write OUT.snp.blup.tsv, the effects of the variants that make up the breeding values, for
+        henderson predict; needs genotypes.
     threads
         Processors to use; by default all.
     """
-    from henderson.cli.relationship import run_h2
+    from henderson.cli.h2 import H2Options, run_h2
 
     return run_h2(
-        genotypes=genotypes,
-        grm_path=grm,
-        pheno=pheno,
-        pheno_name=pheno_name,
-        covar=covar,
-        covar_name=covar_name,
-        cat_covar=cat_covar,
-        apply_rint=apply_rint,
-        prevalence=prevalence,
-        out=out,
-        threads=threads,
+        H2Options(
+            genotypes=genotypes,
+            pheno=pheno,
+            out=out,
+            grm=grm,
+            sparse_grm=sparse_grm,
+            pedigree=pedigree,
+            grm_cutoff=grm_cutoff,
+            bend=bend,
+            pheno_name=pheno_name,
+            covar=covar,
+            covar_name=covar_name,
+            cat_covar=cat_covar,
+            apply_rint=apply_rint,
+            prevalence=prevalence,
+            bivariate=bivariate,
+            blup=blup,
+            snp_blup=snp_blup,
+            threads=threads,
+        )
     )
+
+
+@app.command(help_epilogue="Example: henderson predict --effects traits.snp.blup.tsv --bfile new --out new")
+def predict(
+    *,
+    effects: str,
+    out: str,
+    genotypes: Genotypes = NONE_GIVEN,
+) -> None:
+    """Predict breeding values from genotypes, by the effects of variants.
+
+    Variants are matched by chromosome, position and alleles, whichever of the two is counted; those that are
+    not there, and missing calls, count at the mean of the people that the effects were estimated in.
+
+    Parameters
+    ----------
+    effects
+        What henderson h2 --snp-blup wrote.
+    out
+        How the names of the files written begin: OUT.predict.log and OUT.predictions.tsv.
+    """
+    from henderson.cli.predict import run_predict
+
+    run_predict(effects, genotypes, out=out)
 
 
 @app.command(help_epilogue="Example: henderson pca --bfile cohort --maf 0.01 --out cohort")
