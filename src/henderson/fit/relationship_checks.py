@@ -97,7 +97,7 @@ def check_semidefinite(relationship: Relationship, place: str) -> tuple[str, ...
         raise _refusal(part, place)
     return (
         f"{place} is not quite positive semi-definite: {part}; this is usual where pairs of people miss "
-        "different genotypes, and the matrix is taken as it is (hd.bend(G), or --bend, gives one nearby that is)",
+        "different genotypes, and the matrix is taken as it is (hd.bend(G), or --bend, gives one that is)",
     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,41 +11,13 @@ from henderson.engine.blocked.core import STEP
 from henderson.engine.blocked.factor import spread
 from henderson.engine.blocked.moments import by_blocks, of_effects, pair
 from henderson.engine.blocked.plan import Plan
-from henderson.engine.blocked.system import Direction, Point, System
+from henderson.engine.blocked.system import Point, System
+from henderson.engine.directions import Curvature, Direction
 from henderson.engine.protocol import InformationKind
 
 Array = NDArray[np.float64]
 #: 2 y'P V_i P V_j P y for directions i, j.
 Scores = Callable[[list[Direction]], Array]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Curvature:
-    """Second derivatives along given directions in S and R_0, with V linear in them.
-
-    Attributes
-    ----------
-    logdet : ndarray, (k, k)
-        Of log|V| (ML) or log|V| + log|X'V^-1 X| (REML): -tr(P V_i P V_j).
-    pwrss : ndarray, (k, k)
-        Of y'Py: 2 y'P V_i P V_j P y.
-    """
-
-    logdet: Array
-    pwrss: Array
-
-    def unprofiled(self, slope: Array, pwrss: float, nu: int) -> Array:
-        """Second derivatives of the criterion in the directions and sigma^2, at sigma^2 = pwrss / nu.
-
-        ``slope`` is the derivative of y'Py along the directions.
-        """
-        k = self.logdet.shape[0]
-        sigma2 = pwrss / nu
-        H = np.empty((k + 1, k + 1))
-        H[:k, :k] = self.logdet + self.pwrss / sigma2
-        H[:k, k] = H[k, :k] = -slope / sigma2**2
-        H[k, k] = nu / sigma2**2
-        return H
 
 
 def curvature(
@@ -108,19 +79,3 @@ def projected_products(plan: Plan, point: Point, x: list[Array]) -> Array:
         ZPM = ZV.reshape(k, -1) - beta.T @ ZVX[:-1].reshape(p, ZVX[-1].size)
         total += own.reshape(k, -1) @ ZPM.T
     return total
-
-
-def to_absolute(H: Array, x: Array, slope: Array, sigma2: float) -> Array:
-    """Second derivatives in (sigma^2 x, sigma^2) from those in (x, sigma^2), x relative (co)variances.
-
-    ``slope`` is the derivative of the criterion in x, zero where an expectation is taken.
-    """
-    k = x.size
-    J = np.eye(k + 1)
-    J[:k, :k] /= sigma2
-    J[:k, k] = -x / sigma2
-    out = J.T @ H @ J
-    out[:k, k] -= slope / sigma2**2
-    out[k, :k] -= slope / sigma2**2
-    out[k, k] += 2.0 * (slope @ x) / sigma2**2
-    return np.asarray(out)

@@ -10,9 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from henderson.covariance import ByUnit, Homogeneous, Identity
-from henderson.engine.blocked.basis import FixedBasis, column_scale, fixed_basis, with_response
+from henderson.engine.basis import FixedBasis, column_scale, fixed_basis, with_response
 from henderson.engine.blocked.curvature import Scores
-from henderson.engine.blocked.kenward_roger import by_direction
 from henderson.engine.blocked.moment_engine import Basis, MomentEngine, State
 from henderson.engine.blocked.moments import (
     Moments,
@@ -24,7 +23,8 @@ from henderson.engine.blocked.moments import (
 from henderson.engine.blocked.plan import Plan, make_plan
 from henderson.engine.blocked.replicates import Levels, Replicates, has_linear_factors
 from henderson.engine.blocked.residual import UnitBlocks, unit_blocks
-from henderson.engine.blocked.system import Direction, System
+from henderson.engine.blocked.system import System
+from henderson.engine.directions import Direction, by_direction
 from henderson.errors import ModelNotSupportedError
 from henderson.model import MixedModel
 

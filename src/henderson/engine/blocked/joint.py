@@ -17,10 +17,10 @@ from itertools import pairwise
 
 import numpy as np
 
-from henderson.engine.blocked.chart import Chart
 from henderson.engine.blocked.factor import Factor, Spread
 from henderson.engine.blocked.plan import CorePlaces, Index
 from henderson.engine.blocked.system import Point
+from henderson.engine.chart import Chart
 from henderson.linalg.levelwise import Array
 
 #: Places of levels that are looked at together.

@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 
 from henderson.engine.blocked.curvature import projected_products
 from henderson.engine.blocked.plan import Plan
-from henderson.engine.blocked.system import Direction, Point, Slopes
+from henderson.engine.blocked.system import Point, Slopes
+from henderson.engine.directions import Direction, by_direction
 
 Array = NDArray[np.float64]
 
@@ -38,9 +39,3 @@ def moved_products(plan: Plan, point: Point, directions: list[Direction]) -> Arr
                 moved[i] -= d.R[0, 0] * b[:-1]
         x.append(moved.reshape(k * p, *b.shape[1:]))
     return by_direction(projected_products(plan, point, x), k)
-
-
-def by_direction(products: Array, k: int) -> Array:
-    """Sort the products of all columns of all directions: (k p, k p) to (k, k, p, p)."""
-    p = len(products) // k
-    return np.ascontiguousarray(products.reshape(k, p, k, p).swapaxes(1, 2))

@@ -8,15 +8,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from henderson.covariance import ByUnit, Coordinates
-from henderson.engine.blocked.chart import Chart, make_chart
-from henderson.engine.blocked.curvature import Scores, curvature, score_curvature, to_absolute
+from henderson.engine.blocked.chart import make_chart
+from henderson.engine.blocked.curvature import Scores, curvature, score_curvature
 from henderson.engine.blocked.factor import Spread, spread
 from henderson.engine.blocked.joint import effect_covariance
 from henderson.engine.blocked.kenward_roger import gram_slopes, moved_products
 from henderson.engine.blocked.moments import Moments, by_blocks
 from henderson.engine.blocked.plan import Plan
 from henderson.engine.blocked.start import MomentEquations, last_column
-from henderson.engine.blocked.system import Direction, Point, Slopes, System
+from henderson.engine.blocked.system import Point, Slopes, System
+from henderson.engine.chart import Chart
+from henderson.engine.directions import Direction, to_absolute
 from henderson.engine.protocol import (
     Criterion,
     EffectCovariance,

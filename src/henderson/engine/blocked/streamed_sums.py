@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from henderson.engine.blocked.basis import column_scale
+from henderson.engine.basis import column_scale
 from henderson.engine.blocked.plan import Index
 from henderson.linalg.pivoting import independent_columns, triangular_factor
 

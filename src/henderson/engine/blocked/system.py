@@ -14,21 +14,8 @@ from henderson.engine.blocked.factor import Factor, Solved, Spread, factorise, t
 from henderson.engine.blocked.moments import Moments, MomentStack, by_blocks, of_effects, pair
 from henderson.engine.blocked.plan import Plan
 from henderson.engine.blocked.residual import Inverses, UnitBlocks
+from henderson.engine.directions import Direction
 from henderson.linalg.levelwise import Array
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Direction:
-    """A direction in (S, R_0), in which V is linear.
-
-    Attributes
-    ----------
-    S : tuple of ndarray (q, q), or None, per block of the plan
-    R : ndarray, (t, t), or None
-    """
-
-    S: tuple[NDArray[np.float64] | None, ...]
-    R: NDArray[np.float64] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -5,11 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from henderson.engine.blocked.curvature import Curvature
-from henderson.engine.blocked.kenward_roger import by_direction
-from henderson.engine.blocked.system import Direction
 from henderson.engine.dense.factor import inverse
 from henderson.engine.dense.point import Point, along
+from henderson.engine.directions import Curvature, Direction, by_direction
 from henderson.engine.protocol import InformationKind
 
 Array = NDArray[np.float64]

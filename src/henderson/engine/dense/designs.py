@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from henderson.covariance.psd import negative_part
-from henderson.engine.blocked.basis import column_scale
+from henderson.engine.basis import column_scale
 from henderson.engine.dense.effects import Effects
 from henderson.engine.dense.kernels import coded_kernels, turned_kernels
 from henderson.engine.dense.memory import check_memory

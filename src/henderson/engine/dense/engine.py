@@ -8,14 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from henderson.covariance import ByUnit, Coordinates
-from henderson.engine.blocked.basis import FixedBasis, fixed_basis, with_response
-from henderson.engine.blocked.curvature import Curvature, to_absolute
-from henderson.engine.blocked.system import Direction
+from henderson.engine.basis import FixedBasis, fixed_basis, with_response
 from henderson.engine.dense.curvature import curvature, gram_slopes, moved_products, traces
 from henderson.engine.dense.designs import Designs, make_designs
 from henderson.engine.dense.explanation import explain
 from henderson.engine.dense.point import Point, along, chart_at, evaluate, in_elements
 from henderson.engine.dense.start import MomentEquations, candidates, inside
+from henderson.engine.directions import Curvature, Direction, to_absolute
 from henderson.engine.protocol import (
     Criterion,
     EffectCovariance,

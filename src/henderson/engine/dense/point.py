@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from henderson.covariance import ByUnit
-from henderson.engine.blocked.chart import Chart, ResidualChart, TermChart
-from henderson.engine.blocked.system import Direction
+from henderson.engine.chart import Chart, ResidualChart, TermChart
 from henderson.engine.dense.factor import Factor, factorise, inverse
 from henderson.engine.dense.system import Slopes, System
+from henderson.engine.directions import Direction
 from henderson.model import ModelShape
 
 Array = NDArray[np.float64]

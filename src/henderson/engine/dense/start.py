@@ -14,10 +14,10 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from henderson.engine.blocked.chart import Chart
-from henderson.engine.blocked.system import Direction
+from henderson.engine.chart import Chart
 from henderson.engine.dense.point import along
 from henderson.engine.dense.system import System
+from henderson.engine.directions import Direction
 
 Array = NDArray[np.float64]
 #: Relative covariances are kept between these eigenvalues, for designs and relationships of unit mean square.

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from henderson.engine.blocked.system import Direction
 from henderson.engine.dense.kernels import TermKernel
 from henderson.engine.dense.residual import ResidualKernel
+from henderson.engine.directions import Direction
 
 Array = NDArray[np.float64]
 #: In S of each term, and in R_0 last.

@@ -9,10 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from henderson.covariance import Coordinates
-from henderson.engine.blocked.basis import FixedBasis, fixed_basis, with_response
-from henderson.engine.blocked.chart import Chart, ResidualChart, TermChart
-from henderson.engine.blocked.curvature import Curvature, to_absolute
-from henderson.engine.blocked.system import Direction
+from henderson.engine.basis import FixedBasis, fixed_basis, with_response
+from henderson.engine.chart import Chart, ResidualChart, TermChart
+from henderson.engine.directions import Curvature, Direction, to_absolute
 from henderson.engine.protocol import (
     Criterion,
     EffectCovariance,

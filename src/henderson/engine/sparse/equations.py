@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.sparse import block_diag, coo_array, csc_array, csr_array, eye_array, hstack, kron
 
 from henderson.covariance import Precision, SparseFactorRelationship
-from henderson.engine.blocked.basis import column_scale
+from henderson.engine.basis import column_scale
 from henderson.engine.sparse.pattern import Index, Pattern
 from henderson.errors import DataError
 from henderson.linalg.sparse_cholesky import Analysis, SparseCholesky, analyse

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from henderson.engine.blocked.basis import FixedBasis
+from henderson.engine.basis import FixedBasis
 from henderson.engine.sparse.equations import Equations, transposed
 from henderson.engine.sparse.roots import Root
 from henderson.linalg.sparse_cholesky import SparseCholesky

@@ -7,8 +7,7 @@ from numpy.typing import NDArray
 from scipy.linalg import block_diag
 
 from henderson.covariance import Precision
-from henderson.engine.blocked.curvature import Curvature
-from henderson.engine.blocked.system import Direction
+from henderson.engine.directions import Curvature, Direction
 from henderson.engine.protocol import InformationKind
 from henderson.engine.sparse.equations import Part
 from henderson.engine.sparse.point import Point

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from henderson.engine.blocked.system import Direction
+from henderson.engine.directions import Direction
 from henderson.engine.sparse.point import Point
 
 Array = NDArray[np.float64]

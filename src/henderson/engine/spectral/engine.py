@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from henderson.covariance import Coordinates
-from henderson.engine.blocked.basis import FixedBasis, fixed_basis, with_response
-from henderson.engine.blocked.curvature import Curvature, to_absolute
+from henderson.engine.basis import FixedBasis, fixed_basis, with_response
+from henderson.engine.directions import Curvature, to_absolute
 from henderson.engine.protocol import (
     Criterion,
     EffectCovariance,
