@@ -32,7 +32,7 @@ def python_blocks(page):
 
 @pytest.fixture
 def somebodys_data(tmp_path, monkeypatch):
-    """A folder with the files that pages take for granted; the tables `data` and `people`."""
+    """A folder with the files that pages take for granted; the tables `data`, `people` and `animals`."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MPLBACKEND", "Agg")
     rng = np.random.default_rng(5)
@@ -52,7 +52,15 @@ def somebodys_data(tmp_path, monkeypatch):
     )
     records["y"] = records["x1"] * rng.normal(size=20)[records["g"]] + rng.normal(size=300)
     records.to_parquet(tmp_path / "records.parquet")
-    return {"data": data, "people": people}
+    calves = pd.DataFrame({"calf": [f"c{i}" for i in range(n)]})
+    calves["sire"] = [f"s{i % 6}" for i in range(n)]
+    calves["dam"] = [f"d{i % 20}" if i < 40 else f"c{i - 40}" for i in range(n)]
+    calves.to_csv(tmp_path / "animals.csv", index=False)
+    bull, cow = rng.normal(size=6), rng.normal(size=20)
+    animals = calves.assign(
+        sex=rng.choice(["f", "m"], n), gain=[bull[i % 6] + cow[i % 20] for i in range(n)] + rng.normal(size=n)
+    )
+    return {"data": data, "people": people, "animals": animals}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
