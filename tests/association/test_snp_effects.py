@@ -201,6 +201,7 @@ def test_mistakes(tmp_path):
     refuses("was not made from these genotypes", genotypes=ArraySource(
         random_genotypes(M, N, seed=9), source.samples, source.variants
     ))  # fmt: skip
+    refuses("by up to .* % of the largest, with a correlation of 0.9", scale="centered")
     refuses("scale='both' is not one of", scale="both")
     refuses("group='family' has no relationship in this model; iid has one", group="family")
     plain = hd.lmer("y ~ 1 + (1 | family)", people(source).assign(family=np.arange(N) // 3))

@@ -339,6 +339,34 @@ def test_h2_refuses(cohort, capfd, options, words):
     assert names(cohort, "out") in ([], ["out.h2.log"])
 
 
+def test_two_traits_of_which_one_is_constant_are_refused(cohort, capfd):
+    """Its variances are zero, where no search for those of the two together ends."""
+    write_grm(hd.grm("small"), "g.npz")
+    phenotypes = pd.read_csv("pheno.txt", sep="\t")
+    write_table(phenotypes.assign(flat=5.0), "pheno.txt")
+    said = refused(capfd, *H2, "--grm", "g.npz", "--bivariate", "--pheno-name", "height", "flat")
+    assert "fit flat exactly in all 120 people" in said
+
+
+@pytest.mark.parametrize("options", [("--bivariate",), ("--blup",), ()])
+def test_names_of_traits_are_those_of_the_table(command, cohort, options):
+    write_grm(hd.grm("small"), "g.npz")
+    phenotypes = pd.read_csv("pheno.txt", sep="\t").rename(columns={"height": "height (cm)"})
+    write_table(phenotypes, "pheno.txt")
+    command(*H2, "--grm", "g.npz", "--pheno-name", "height (cm)", "weight", *options)
+    for path in cohort.glob("out.*.tsv"):
+        text = path.read_text()
+        assert "height (cm)" in text
+        assert "`" not in text
+
+
+def test_a_pedigree_is_not_called_genotypes(cohort, capfd):
+    (cohort / "p.txt").write_text("id sire dam\nx1 x2 x3\n")
+    said = refused(capfd, *H2, "--pedigree", "p.txt", "--pheno-name", "height")
+    assert "Nobody in pheno.txt is in p.txt" in said
+    assert "genotypes" not in said
+
+
 def test_a_matrix_of_other_people_is_refused(cohort, capfd):
     G = hd.grm("small")
     write_grm(G, "g.npz")

@@ -67,3 +67,16 @@ def test_refusals(options, message):
 def test_several_ranges_are_not_one():
     with pytest.raises(DataError, match=r"2 ranges, from which only hd\.lmer chooses"):
         _ = SpatialKernel(NAMES, PLACES, range=[1.0, 2.0]).only_range
+
+
+@pytest.mark.parametrize(("places", "range"), [(["a", "b"], 1.0), ([0.0, 1.0], "wide")])
+def test_words_are_refused(places, range):
+    with pytest.raises(DataError, match="must be numbers"):
+        SpatialKernel(NAMES[:2], places, range=range)
+
+
+def test_memory_that_will_not_do_is_said_before(monkeypatch):
+    monkeypatch.setattr("henderson.covariance.matrix.installed_memory", lambda: 3000.0)
+    with pytest.raises(DataError, match=r"12 levels take .* GB of memory .*: take fewer levels"):
+        SpatialKernel(NAMES, PLACES, range=1.0).at(1.0)
+    assert SpatialKernel(NAMES[:11], PLACES[:11], range=1.0).at(1.0).samples.n == 11

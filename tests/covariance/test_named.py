@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 from scipy.sparse import csc_array, csr_array, random_array
 
-from henderson.covariance import HasRelationship, NamedBlocks, NamedFactor, NamedPrecision, Precision
+from henderson.covariance import (
+    HasRelationship,
+    NamedBlocks,
+    NamedFactor,
+    NamedPrecision,
+    Precision,
+    RelationshipMatrix,
+)
 from henderson.errors import DataError
 
 NAMES = ["ann", "bob", "cleo"]
@@ -124,3 +131,43 @@ def test_a_pedigree_is_known_by_what_it_has():
 
     assert isinstance(Family(), HasRelationship)
     assert not isinstance(NamedFactor(NAMES, np.eye(3)), HasRelationship)
+
+
+def test_a_factor_of_words_is_refused():
+    with pytest.raises(DataError, match="the elements of a factor must be numbers"):
+        NamedFactor(NAMES, [["a"], ["b"], ["c"]])
+
+
+def test_an_inverse_that_is_not_definite_is_refused():
+    with pytest.raises(DataError, match="is not positive definite: see that it is the inverse"):
+        _ = Precision(csc_array(np.array([[1.0, 2.0], [2.0, 1.0]]))).factor
+
+
+@pytest.mark.parametrize("ids", [[7, 8, 9], [7.0, 8.0, 9.0], np.array([7, 8, 9], dtype=np.float32)])
+def test_people_of_a_dense_matrix_may_have_numbers(ids):
+    assert RelationshipMatrix.of(MATRIX, ids).samples.iid.tolist() == ["7", "8", "9"]
+
+
+@SPARSE
+def test_a_tiny_number_on_one_side_alone(make):
+    # as np.linalg.inv leaves it
+    matrix = MATRIX.copy()
+    matrix[0, 2] = 1e-18
+    made = held(make(NAMES, matrix))
+    np.testing.assert_array_equal(made != 0, (made != 0).T)
+    np.testing.assert_allclose(made, MATRIX, atol=1e-17)
+    if make is precision:
+        found = make(NAMES, matrix).precision.times(np.eye(3))
+        np.testing.assert_allclose(found, np.linalg.inv(MATRIX), rtol=1e-12)
+
+
+@SPARSE
+def test_a_zero_on_one_side_alone(make):
+    place = ([0, 1, 2, 0], [0, 1, 2, 2])
+    matrix = csc_array((np.array([1.0, 1.0, 1.0, 0.0]), place), shape=(3, 3))
+    np.testing.assert_array_equal(held(make(NAMES, matrix)), np.eye(3))
+
+
+def test_an_inverse_without_a_diagonal_is_refused():
+    with pytest.raises(DataError, match="has 0 on its diagonal for 'bob', where it has to be positive"):
+        precision(NAMES, np.diag([1.0, 0.0, 1.0]))

@@ -1,6 +1,7 @@
 """Pedigrees: order, inbreeding, A and its inverse, dominance, against the tabular method and textbooks."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -320,7 +321,7 @@ def test_more_refusals():
 
 
 def test_memory_that_will_not_do_is_said_before(monkeypatch):
-    monkeypatch.setattr("henderson.covariance.pedigree.pedigree.installed_memory", lambda: 150.0)
+    monkeypatch.setattr("henderson.covariance.matrix.installed_memory", lambda: 150.0)
     pedigree = of_rows("a b c")
     assert pedigree.additive().matrix.shape == (3, 3)
     for call in (pedigree.dominance, lambda: pedigree.additive("abca")):
@@ -344,3 +345,12 @@ def test_a_long_line_of_descent():
     assert pedigree.inbreeding.max() == 0.0
     with pytest.raises(DataError, match=r"'19' of '20' and 49,980 more\)"):
         Pedigree.of(names, [*names[1:], names[0]], [None] * n)
+
+
+@pytest.mark.parametrize("unknown", [None, float("nan"), np.float64("nan"), pd.NA, pd.NaT])
+def test_identifiers_that_are_numbers_and_unknown_parents(unknown):
+    pedigree = Pedigree.of([3, 2.0, 1], [1.0, unknown, unknown], [unknown, unknown, unknown])
+    assert dict(zip(pedigree.ids.tolist(), pedigree.sire.tolist(), strict=True)) == {"1": -1, "2": -1, "3": 0}
+    np.testing.assert_array_equal(pedigree.additive([3.0, 1]).matrix, [[1.0, 0.5], [0.5, 1.0]])
+    with pytest.raises(DataError, match=r"row 2 of the pedigree .* does not say which animal"):
+        Pedigree.of(["a", unknown], [None, None], [None, None])

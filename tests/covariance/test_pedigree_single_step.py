@@ -156,3 +156,36 @@ def test_refusals_of_epistatic():
         epistatic(twice, G)
     with pytest.raises(DataError, match="mean diagonal element"):
         epistatic(RelationshipMatrix.of(np.zeros((2, 2)), "ab"))
+
+
+@pytest.mark.parametrize("tuned", [True, False])
+def test_a_triangle_and_missing_numbers_are_refused(tuned):
+    pedigree, _, G, _ = cohort()
+    with pytest.raises(DataError, match=r"G is not symmetric: .* is it a triangle only"):
+        single_step(pedigree, RelationshipMatrix(np.tril(G.matrix), G.samples), tuned=tuned)
+    matrix = G.matrix.copy()
+    matrix[2, 2] = np.nan
+    with pytest.raises(DataError, match=f"a missing or infinite number in the row of '{G.samples.iid[2]}'"):
+        single_step(pedigree, RelationshipMatrix(matrix, G.samples), tuned=tuned)
+
+
+def test_a_matrix_without_names_is_refused():
+    pedigree, _, G, _ = cohort()
+    for refused in (lambda: single_step(pedigree, G.matrix), lambda: epistatic(G, G.matrix)):
+        with pytest.raises(DataError, match="of type ndarray: give a RelationshipMatrix"):
+            refused()
+
+
+def test_interaction_of_a_genomic_matrix_and_one_of_a_pedigree():
+    pedigree, rows, G, A = cohort()
+    people = Samples(np.full(G.samples.n, "farm"), G.samples.iid)
+    found = epistatic(RelationshipMatrix(G.matrix, people), pedigree.additive(G.samples.iid[::-1])).matrix
+    expected = G.matrix * A[np.ix_(rows, rows)]
+    np.testing.assert_allclose(found, expected / np.diag(expected).mean(), rtol=1e-12)
+
+
+def test_memory_that_will_not_do_is_said_before(monkeypatch):
+    pedigree, _, G, _ = cohort()
+    monkeypatch.setattr("henderson.covariance.matrix.installed_memory", lambda: 5000.0)
+    with pytest.raises(DataError, match=r"12 genotyped animals take .* GB of memory"):
+        single_step(pedigree, G)

@@ -412,9 +412,9 @@ class TestRefusals:
         )
         model = replace(model, terms=terms)
         needed = memory_needed(model)
-        monkeypatch.setattr(memory_module, "machine_memory", lambda: needed * 1.01)
+        monkeypatch.setattr(memory_module, "installed_memory", lambda: needed * 1.01)
         DenseEngine(model)
-        monkeypatch.setattr(memory_module, "machine_memory", lambda: needed * 0.99)
+        monkeypatch.setattr(memory_module, "installed_memory", lambda: needed * 0.99)
         monkeypatch.setattr(designs_module, "reduce", lambda *_: pytest.fail("too late"))
         with pytest.raises(DataError, match=r"40 x 40 numbers.*'iid' and 'site' a pedigree") as error:
             DenseEngine(model)
@@ -428,8 +428,8 @@ class TestRefusals:
         assert repeated < 0.01 * large
 
     def test_memory_is_not_asked_for_where_the_system_does_not_tell(self, monkeypatch):
-        monkeypatch.setattr(memory_module.os, "sysconf", lambda _: (_ for _ in ()).throw(ValueError))
-        assert memory_module.machine_memory() is None
+        monkeypatch.setattr("os.sysconf", lambda _: (_ for _ in ()).throw(ValueError))
+        assert memory_module.installed_memory() == np.inf
         DenseEngine(related_model(0))
 
     def test_a_matrix_that_is_no_covariance_is_named(self):

@@ -55,7 +55,7 @@ def test_it_reads_well():
     data, G = population(0, n=120)
     found = fit(data, G).heritability()
     text = str(found)
-    assert text.startswith("Heritability by the relationship of 'iid': REML, 120 people\n")
+    assert text.startswith("Heritability by the relationship of 'iid': REML, 120 records\n")
     assert f"{found.h2:.6g}" in text
     assert f"{found.h2_se:.4g}" in text
     assert text.splitlines()[-1].startswith("Likelihood-ratio test of vg = 0: ")

@@ -408,3 +408,29 @@ def test_a_residual_correlation_at_its_bound_is_told():
         for notice in fit.notices
     )
     assert not any("rounding" in notice for notice in fit.notices)
+
+
+def test_several_terms_that_leave_nothing_for_the_residual():
+    """All ratios grow together, which is no sign that the terms could not be told from each other."""
+    rng = np.random.default_rng(1)
+    names = [f"i{k}" for k in range(40)]
+    G = np.exp(-np.abs(np.subtract.outer(np.arange(40), np.arange(40))) / 8.0)
+    data = pd.DataFrame({"iid": names, "pen": rng.integers(0, 6, 40)})
+    data["y"] = np.linalg.cholesky(G) @ rng.normal(size=40) + rng.normal(size=6)[data["pen"]]
+    G = pd.DataFrame(G, index=names, columns=names)
+    fit = hd.lmer("y ~ 1 + (1 | iid) + (1 | pen)", data, relationship={"iid": G})
+    assert fit.sigma**2 < 1e-4 * fit.varcorr["iid"].sd[0] ** 2
+    assert [n.partition(",")[0] for n in fit.notices] == [
+        "boundary fit: the residual variance is estimated as zero"
+    ]
+    # standard errors at a residual variance of zero, from V that is made of the other two
+    variances = fit.variances().set_index("group")
+    pen = np.equal.outer(data["pen"].to_numpy(), data["pen"].to_numpy()).astype(float)
+    parts, X = [G.to_numpy(), pen], np.ones((40, 1))
+    Vi = np.linalg.inv(sum(v * K for v, K in zip(variances["estimate"], parts, strict=False)))
+    P = Vi - Vi @ X @ np.linalg.inv(X.T @ Vi @ X) @ X.T @ Vi
+    moved = [K @ P @ data["y"].to_numpy() for K in parts]
+    average = 0.5 * np.array([[a @ P @ b for a in moved] for b in moved])
+    expected = np.sqrt(np.diag(np.linalg.inv(average)))
+    np.testing.assert_allclose(variances["std_error"][["iid", "pen"]], expected, rtol=1e-3)
+    assert np.isnan(variances["std_error"]["Residual"])

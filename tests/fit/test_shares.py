@@ -127,6 +127,19 @@ def test_several_relationships():
         fit.profile("h2")
 
 
+def test_a_share_of_zero_has_no_standard_error():
+    """Neither has its variance; the others have those of the model without the term."""
+    data, G, _ = family(4)
+    noise = np.random.default_rng(0).normal(size=len(data))
+    data["y"] = noise - pd.Series(noise).groupby(data["iid"]).transform("mean")  # people do not differ
+    fit = hd.lmer("y ~ 1 + (1 | iid) + (1 | house)", data, relationship={"iid": G})
+    table = fit.heritabilities()
+    assert table["variance"][0] == 0.0
+    assert np.isnan(table["variance_se"][0])
+    assert np.isnan(table["share_se"][0])
+    assert table["phenotypic_variance_se"][0] > 0.0
+
+
 def two_traits(seed=3, n=70):
     rng = np.random.default_rng(seed)
     K, z = grm(n, 200, rng)
@@ -175,6 +188,10 @@ def test_no_relationship_and_random_slopes():
         slopes.heritabilities()
     with pytest.raises(hd.DataError, match="not one number"):
         slopes.heritability()
+    once = data.drop_duplicates("iid")
+    alone = hd.lmer("y ~ x + (0 + x | iid)", once, relationship={"iid": G})
+    with pytest.raises(hd.DataError, match="not one number"):
+        alone.heritability()
 
 
 def test_an_invariance(beside_others):

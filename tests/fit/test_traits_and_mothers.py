@@ -166,6 +166,28 @@ class TestDirectAndMaternal:
         whole = hd.load(tmp_path / "fit", weaned, relationship={"animal": herd[0]})
         np.testing.assert_allclose(whole.hatvalues(), maternal.hatvalues(), rtol=1e-8)
 
+    @pytest.mark.parametrize("kind", ["mothers", "unrelated parents", "aunts", "the same"])
+    def test_their_covariance_counts_by_their_relationship(self, kind):
+        """The mean of u[a] + m[b] squared, from G itself; a dam counts as if nobody were inbred."""
+        rng = np.random.default_rng(6)
+        between = {"mothers": 0.55, "unrelated parents": 0.0, "aunts": 0.25, "the same": 1.0}[kind]
+        n = 40
+        G = np.eye(2 * n)
+        G[np.arange(n), n + np.arange(n)] = G[n + np.arange(n), np.arange(n)] = min(between, 0.9)
+        names = np.array([f"a{i:02d}" for i in range(2 * n)])
+        rows = np.repeat(np.arange(n), 3)
+        other = rows if kind == "the same" else n + rows
+        data = pd.DataFrame({"one": names[rows], "two": names[other], "x": rng.normal(size=rows.size)})
+        u = (np.linalg.cholesky(G) @ rng.normal(size=(2 * n, 2))) @ np.array([[1.0, 0.3], [0.0, 0.8]])
+        data["y"] = data["x"] + u[rows, 0] + u[other, 1] + rng.normal(size=rows.size)
+        frame = pd.DataFrame(G, index=names, columns=names)
+        fit = hd.lmer("y ~ x + (1 | one & two)", data, relationship={"one": frame})
+        S, ve = fit.varcorr["one & two"].covariance, fit.sigma**2
+        times = {"mothers": 1.0}.get(kind, 2.0 * between)
+        whole = S[0, 0] + S[1, 1] + times * S[0, 1] + ve
+        assert abs(S[0, 1]) > 1e-3
+        assert fit.heritabilities()["phenotypic_variance"].tolist() == pytest.approx([whole] * 2, rel=1e-10)
+
     def test_independent_effects_are_two_terms(self, herd, weaned):
         A = herd[0]
         one = hd.lmer("y ~ x + diag(1 | animal & dam)", weaned, relationship={"animal & dam": A})

@@ -172,6 +172,10 @@ def test_a_singular_covariance_keeps_its_standard_errors():
     assert found.is_singular()
     errors = found.variances()["std_error"]
     assert np.isfinite(errors).all()
+    # it stays at one, which is not the same as being known
+    r = found.genetic_correlation("(Intercept)", "x", interval="wald")
+    assert r.estimate == pytest.approx(1.0, abs=1e-12)
+    assert np.isnan([r.std_error, r.lower, r.upper]).all()
     # sd_x = ratio * sd_0 on the face: as the model of one effect whose z is 1 + ratio x
     sd = found.varcorr["g"].sd
     one = hd.lmer("y ~ x + (0 + z | g)", data.assign(z=1 + sd[1] / sd[0] * data["x"]))

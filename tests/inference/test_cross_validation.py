@@ -174,6 +174,8 @@ def test_it_can_be_read():
     [
         ({"folds": 81}, "folds=81, and the records are of 80 different 'iid'"),
         ({"folds": 1}, "at least 2 folds"),
+        ({"folds": 2.5}, "folds must be a whole number"),
+        ({"seed": -1}, "seed must be a whole number"),
         ({"by": "famly"}, "did you mean 'family'"),
         ({"by": "gaps"}, "'gaps' is missing for 'p3'"),
         ({"components": "fixed"}, "neither 'refit' nor 'held'"),

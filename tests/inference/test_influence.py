@@ -12,7 +12,7 @@ from henderson.inference import held_theta
 from henderson.inference.influence import influence
 from henderson.inference.parameters import variance_parameters
 from henderson.model import MixedModel
-from prediction.fits import KINDS, fit_of, related
+from prediction.fits import KINDS, determined_traits, fit_of, related
 
 SLEEP = "Reaction ~ Days + (Days | Subject)"
 
@@ -190,6 +190,33 @@ def test_related_people():
         again = hd.lmer("y ~ x + (1 | iid)", data[left].reset_index(drop=True), relationship={"iid": G})
         np.testing.assert_allclose(refitted.beta_without[k], again.fixef, rtol=1e-7)
         assert without(refitted, level)[2]["sigma"] == pytest.approx(again.sigma, rel=1e-5)
+
+
+def test_people_without_a_record_are_not_left_out():
+    data, G = related()
+    fewer = data[~data["iid"].isin(["p03", "p40"])].reset_index(drop=True)
+    fit = hd.lmer("y ~ x + (1 | iid)", fewer, relationship={"iid": G})
+    for covariances in ("held", "refitted"):
+        found = influence(fit, "iid", covariances=covariances)
+        assert set(found.levels) == set(fewer["iid"])
+        assert (found.n_rows == 1).all()
+    k = found.levels.index("p07")
+    again = hd.lmer(
+        "y ~ x + (1 | iid)", fewer[fewer["iid"] != "p07"].reset_index(drop=True), relationship={"iid": G}
+    )
+    np.testing.assert_allclose(found.beta_without[k], again.fixef, rtol=1e-6)
+
+
+def test_residuals_that_determine_each_other():
+    fit, data = determined_traits()
+    held, refitted = influence(fit, "iid", covariances="held"), influence(fit, "iid")
+    for k in (0, 3, 11):
+        rows = np.flatnonzero(data["iid"] == held.levels[k])
+        beta, cov, _ = dense_without(fit, rows)
+        np.testing.assert_allclose(held.beta_without[k], beta, rtol=1e-8)
+        np.testing.assert_allclose(held.cov_beta_without[k], cov, rtol=1e-8)
+        again = fit.update(data=data.drop(index=rows).reset_index(drop=True))
+        np.testing.assert_allclose(refitted.beta_without[k], again.fixef, rtol=1e-5)
 
 
 def test_a_group_without_influence():

@@ -65,6 +65,17 @@ def test_by_iid_where_families_differ_is_told():
     )
 
 
+def test_a_list_that_is_none_of_genotypes_is_called_by_its_name():
+    found = align(people("f 1", "f 2"), table_of("f 1", "z 2"), called="animals.csv")
+
+    assert found.notices == (
+        "1 person is in animals.csv but not in the table: f 2.",
+        "1 person is in the table but not in animals.csv: z 2.",
+    )
+    with pytest.raises(DataError, match="Nobody in the table is in animals"):
+        align(people("f 1"), table_of("z 2"), called="animals.csv")
+
+
 def test_long_lists_are_cut():
     found = align(people(*(f"f {k}" for k in range(2000))), table_of("f 7", *(f"x {k}" for k in range(9))))
 

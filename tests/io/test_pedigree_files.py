@@ -100,6 +100,15 @@ def test_columns_and_codes_can_be_said():
     assert read_pedigree({"ind": ["a"], "fid": ["b"], "mid": ["c"]}).n == 3
 
 
+def test_one_way_to_write_unknown_parents():
+    rows = {"id": ["N", "A", "c"], "sire": ["NA", "NA", "N"], "dam": ["NA", "NA", "A"]}
+    assert relatives(read_pedigree(rows, missing="NA")) == {
+        "N": ("", "", 0.0),
+        "A": ("", "", 0.0),
+        "c": ("N", "A", 0.0),
+    }
+
+
 def test_what_was_done_is_told(caplog):
     with caplog.at_level(logging.WARNING, "henderson"):
         read_pedigree({"id": ["a"], "sire": ["b"], "dam": ["0"]})

@@ -74,3 +74,18 @@ def related(n=50, m=30):
 def dense_of(fit):
     """The dense twin of a fit."""
     return at_theta(fit.engine.model, fit.theta)
+
+
+def determined_traits(seed=5, n=30):
+    """Two traits of related people whose residuals determine each other, so that R_0 is singular."""
+    rng = np.random.default_rng(seed)
+    names = [f"i{k}" for k in range(n)]
+    G = np.exp(-np.abs(np.subtract.outer(np.arange(n), np.arange(n))) / 5.0)
+    u, e = np.linalg.cholesky(G) @ rng.normal(size=(n, 2)), rng.normal(size=n)
+    traits = [
+        pd.DataFrame({"iid": names, "trait": t, "y": k + u[:, k] + size * e})
+        for k, (t, size) in enumerate((("a", 1.0), ("b", 1.5)))
+    ]
+    data = pd.concat(traits, ignore_index=True).drop(index=[3, n + 7]).reset_index(drop=True)
+    relationship = {"iid": pd.DataFrame(G, index=names, columns=names)}
+    return hd.lmer("y ~ 0 + trait + (0 + trait | iid)", data, relationship=relationship), data

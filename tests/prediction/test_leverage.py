@@ -7,7 +7,7 @@ import pytest
 
 import henderson as hd
 from henderson.prediction.leverage import cooks_distance, leverage, residuals_of
-from prediction.fits import KINDS, dense_of, fit_of
+from prediction.fits import KINDS, dense_of, determined_traits, fit_of
 from reference import needs_lmer_reference
 
 ALL = [*KINDS, "related"]
@@ -60,6 +60,14 @@ def test_hat_matrix(kind):
     offset = 0.0 if fit.estimates.rows.offset is None else fit.estimates.rows.offset
     np.testing.assert_allclose(H @ model.y + offset, fit.fitted, rtol=1e-8)
     np.testing.assert_allclose(leverage(fit), np.diag(H), atol=1e-10)
+
+
+def test_hat_matrix_of_residuals_that_determine_each_other():
+    fit, _ = determined_traits()
+    dense = dense_of(fit)
+    H = np.eye(fit.nobs) - dense.R @ dense.P
+    np.testing.assert_allclose(H @ fit.engine.model.y, fit.fitted, rtol=1e-8)
+    np.testing.assert_allclose(leverage(fit), np.diag(H), atol=1e-9)
 
 
 @pytest.mark.parametrize("kind", ALL)

@@ -5,7 +5,7 @@ import pytest
 
 import henderson as hd
 from henderson.prediction.simulate import simulate
-from prediction.fits import KINDS, dense_of, fit_of
+from prediction.fits import KINDS, dense_of, determined_traits, fit_of
 
 DRAWS = 4000
 
@@ -27,6 +27,14 @@ def test_covariance_of_new_responses(kind):
     fit, _ = fit_of(kind)
     dense = dense_of(fit)
     mean = fit.predict(random="none")
+    L = np.linalg.cholesky(fit.sigma**2 * dense.V)
+    assert_standard_normal(np.linalg.solve(L, simulate(fit, DRAWS, seed=3) - mean[:, None]))
+
+
+def test_residuals_that_determine_each_other():
+    fit, _ = determined_traits()
+    dense, mean = dense_of(fit), fit.predict(random="none")
+    assert np.linalg.eigvalsh(dense.R)[0] < 1e-12
     L = np.linalg.cholesky(fit.sigma**2 * dense.V)
     assert_standard_normal(np.linalg.solve(L, simulate(fit, DRAWS, seed=3) - mean[:, None]))
 

@@ -33,6 +33,8 @@ logger = logging.getLogger("henderson")
 ROUNDING = 1e-5
 #: Below this correlation of the two the matrix was made from something else.
 SAME = 0.9
+#: and so it was if they differ by more than this part of the largest, as matrices on different scales do.
+APART = 0.5
 
 
 def snp_effects(
@@ -196,11 +198,12 @@ def _agreement(known: Array, found: Array) -> float:
     off = float(np.abs(known - found).max()) / largest
     if off > ROUNDING:
         r = float(known @ found / np.sqrt((known @ known) * (found @ found) or 1.0))
-        if r < SAME:
+        if r < SAME or off > APART:
             raise DataError(
                 "the relationship matrix of the fit was not made from these genotypes in this way (the "
-                f"breeding values that they give have a correlation of {r:.2g} with those of the fit): give "
-                "the genotypes, variants, scale and variance that it was made with"
+                f"breeding values that they give differ from those of the fit by up to {100 * off:.2g} % of "
+                f"the largest, with a correlation of {r:.2g}): give the genotypes, variants, scale and "
+                "variance that it was made with"
             )
         logger.warning(
             f"the effects give breeding values that differ from those of the fit by up to {100 * off:.2g} % "

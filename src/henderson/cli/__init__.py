@@ -34,6 +34,7 @@ def fit(
     weights: str | None = None,
     offset: str | None = None,
     subset: str | None = None,
+    relationship: Names = None,
     residual: str | None = None,
     ddf: Literal["satterthwaite", "kenward-roger", "none"] = "satterthwaite",
     anova: Annotated[bool, Parameter(negative="")] = False,
@@ -55,6 +56,9 @@ def fit(
         Column added to the prediction with coefficient 1.
     subset
         Use only the rows for which this holds, for example "age >= 18 & sex == 'F'".
+    relationship
+        How the levels of grouping factors are related, GROUP=FILE: "iid=cohort.grm.bin" (GCTA's, dense or
+        .grm.sp, or an .npz of henderson grm) or "animal=pedigree.csv" (the animal, its father, its mother).
     residual
         Structure of the residuals: "diag(sex)", a variance for each stratum; or within units,
         "us(trait | iid)", "cs(trait | iid)" or "ar1(time | iid)".
@@ -74,7 +78,16 @@ def fit(
     logging.getLogger("henderson").addHandler(logging.NullHandler())
     by_column = {"weights": weights, "offset": offset, "subset": subset, "residual": residual}
     tests = None if ddf == "none" else ddf
-    fit_table(formula, table, reml=not ml, by_column=by_column, ddf=tests, anova=anova, out=out)
+    fit_table(
+        formula,
+        table,
+        reml=not ml,
+        by_column=by_column,
+        relationship=relationship or (),
+        ddf=tests,
+        anova=anova,
+        out=out,
+    )
 
 
 @app.command(

@@ -6,11 +6,13 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from importlib.util import find_spec
+from math import inf
 from pathlib import Path
 
 from henderson.association.null_models import plain
 from henderson.cli.runlog import RunLog
 from henderson.errors import DataError, HendersonError
+from henderson.linalg.memory import installed_memory
 
 GB = 1e9
 
@@ -53,9 +55,8 @@ def limited_threads(threads: int | None) -> Iterator[int]:
 def check_memory(needed: float) -> str:
     """Say how much memory the work takes; refuse what this machine does not have."""
     text = f"memory needed: about {needed / GB:.2g} GB"
-    try:
-        there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):
+    there = installed_memory()
+    if there == inf:
         return text
     if needed > there:
         raise DataError(

@@ -6,14 +6,16 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from henderson.association.null_models import Traits
+import numpy as np
+
+from henderson.association.null_models import Traits, plain
 from henderson.association.relatedness import Given
 from henderson.cli.common import Reporter, check_memory
 from henderson.cli.kin import Kin
 from henderson.cli.traits import trait_name
 from henderson.errors import DataError, HendersonError
 from henderson.fit.fitting import fit_formula
-from henderson.formula import build_design, names_in
+from henderson.formula import Design, build_design, names_in
 from henderson.lmm.result import LmerResult, result_of
 
 if TYPE_CHECKING:
@@ -54,7 +56,7 @@ def together(table: PhenotypeTable, formulas: Sequence[str], kin: Kin, report: R
             for notice in group.notices:
                 report.once(notice)
             for response, fit in zip(group.traits, group.fits, strict=True):
-                trait = trait_name(response)
+                trait = trait_name(plain(response))
                 yield trait, fit
                 for notice in fit.notices:
                     if notice not in group.notices:
@@ -77,7 +79,7 @@ def each_trait(frame: pd.DataFrame, formulas: Sequence[str], kins: Sequence[Kin]
             except HendersonError as problem:
                 failed.append((formula, problem))
                 continue
-            trait = trait_name(formula.split(" ~ ")[0])
+            trait = _trait_of(formula)
             yield trait, fit
             for notice in fit.notices:
                 report.line(f"{trait}: {notice}")
@@ -111,6 +113,11 @@ def two_traits(frame: pd.DataFrame, formulas: Sequence[str], kin: Kin, report: R
     return Fits(analysed)
 
 
+def _trait_of(formula: str) -> str:
+    """The name of a formula's trait, as the table of phenotypes has it."""
+    return trait_name(plain(formula.split(" ~ ", maxsplit=1)[0]))
+
+
 def _stacked(
     frame: pd.DataFrame, formulas: Sequence[str], column: str
 ) -> tuple[pd.DataFrame, tuple[str, str]]:
@@ -121,16 +128,28 @@ def _stacked(
     taken = {VALUE, TRAIT} & covariates
     if taken:
         raise DataError(f"--bivariate has a column {min(taken)!r} of its own: rename the covariate.")
-    first, second = (trait_name(formula.split(" ~ ")[0]) for formula in formulas)
+    first, second = map(_trait_of, formulas)
     parts = []
     for formula, name in zip(formulas, (first, second), strict=True):
         design = build_design(f"{formula} + (1 | {column})", frame, related=(column,))
         known = frame.iloc[design.rows][[*covariates, column]].copy()
+        _check_varies(design, name)
         known[VALUE], known[TRAIT] = design.y, name
         parts.append(known)
     stacked = pd.concat(parts, ignore_index=True)
     stacked[TRAIT] = pd.Categorical(stacked[TRAIT], categories=[first, second])
     return stacked, (first, second)
+
+
+def _check_varies(design: Design, trait: str) -> None:
+    """Refuse a trait that its fixed effects fit exactly: beside another it would have a variance of zero."""
+    coefficients, *_ = np.linalg.lstsq(design.X, design.y)
+    left_over = np.linalg.norm(design.y - design.X @ coefficients)
+    if not left_over > 1e-10 * np.linalg.norm(design.y):
+        raise DataError(
+            f"the fixed effects alone fit {trait} exactly in all {design.y.size:,} people, so that no "
+            "variance is left to share out (is it constant, or made of a covariate?)"
+        )
 
 
 def _tell_memory(kins: Sequence[Kin], n_records: int, report: Reporter) -> None:

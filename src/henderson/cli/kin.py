@@ -1,9 +1,10 @@
-"""Who is related to whom, from the files and genotypes that `henderson h2` is given."""
+"""Who is related to whom, from the files and genotypes that a command is given."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 
     from henderson.cli.common import Reporter
     from henderson.covariance.pedigree import Pedigree
+
+_SPARSE = (".grm.sp", ".grm.sp.gz")
+_DENSE = (".npz", ".grm.bin", ".grm.id", ".grm.N.bin")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -101,6 +105,27 @@ def read_kin(*, grm: Sequence[str], sparse_grm: str | None, pedigree: str | None
     )
 
 
+def read_related(path: str) -> RelationshipMatrix | NamedBlocks | Pedigree:
+    """Read a relationship of any kind; the name says which, and what names no matrix is a pedigree."""
+    from henderson.io.sparse_grm_files import read_sparse_grm
+
+    if path.endswith(_SPARSE) or (_is_there(path, _SPARSE) and not _is_there(path, (".grm.bin",))):
+        return read_sparse_grm(path)
+    if path.endswith((".cXX.txt", ".sXX.txt")):
+        raise DataError(
+            f"{path} does not say who its rows are; give GCTA's .grm.bin, or an .npz of henderson grm."
+        )
+    if path.endswith(_DENSE) or _is_there(path, (".grm.bin",)):
+        return read_grm(path)
+    from henderson.io.pedigree_files import read_pedigree
+
+    return read_pedigree(path)
+
+
+def _is_there(prefix: str, endings: Sequence[str]) -> bool:
+    return any(Path(f"{prefix}{ending}").is_file() for ending in endings)
+
+
 def _unnamed_families(iids: Sequence[str]) -> Samples:
     names = np.array(list(iids), dtype=np.str_)
     return Samples(np.full(names.size, "0"), names)
@@ -121,7 +146,8 @@ def people_of(table: PhenotypeTable, kins: Sequence[Kin], report: Reporter) -> p
                 f"{table.source} has a column {kin.column!r}, which is what people are called here: rename "
                 "it."
             )
-    found = align(first.samples, table, also={kin.source: kin.samples for kin in others})
+    also = {kin.source: kin.samples for kin in others}
+    found = align(first.samples, table, also=also, called=first.source)
     for notice in found.notices:
         report.line(notice)
     frame = table.columns.iloc[found.rows_in_table].reset_index(drop=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from henderson.covariance.matrix import RelationshipMatrix
+from henderson.covariance.matrix import RelationshipMatrix, check_is_matrix
 from henderson.errors import DataError
 
 
@@ -20,7 +20,8 @@ def epistatic(G: RelationshipMatrix, H: RelationshipMatrix | None = None) -> Rel
     G : RelationshipMatrix
         The first kind: additive or dominance relationships.
     H : RelationshipMatrix, optional
-        The second kind, of the same people in any order; by default G, which gives additive-by-additive
+        The second kind, of the same people in any order, matched by IID, and by FID where an IID occurs
+        twice; by default G, which gives additive-by-additive
         relationships if G is additive.
 
     Returns
@@ -40,6 +41,8 @@ def epistatic(G: RelationshipMatrix, H: RelationshipMatrix | None = None) -> Rel
     array([[1.  , 0.25],
            [0.25, 1.  ]])
     """
+    for given in (G,) if H is None else (G, H):
+        check_is_matrix(given)
     own = np.asarray(G.matrix, dtype=np.float64)
     other = own if H is None else np.asarray(H.matrix, dtype=np.float64)[np.ix_(*2 * (_rows(G, H),))]
     product = own * other
@@ -55,7 +58,11 @@ def epistatic(G: RelationshipMatrix, H: RelationshipMatrix | None = None) -> Rel
 
 def _rows(G: RelationshipMatrix, H: RelationshipMatrix) -> NDArray[np.intp]:
     """Where the people of G are in H."""
-    people, others = (list(zip(M.samples.fid.tolist(), M.samples.iid.tolist(), strict=True)) for M in (G, H))
+    unique = np.unique(G.samples.iid).size == G.samples.n
+    people, others = (
+        list(zip(M.samples.iid.tolist(), *(() if unique else (M.samples.fid.tolist(),)), strict=True))
+        for M in (G, H)
+    )
     place = {person: i for i, person in enumerate(others)}
     for listed in (people, others):
         if len(set(listed)) < len(listed):

@@ -10,8 +10,8 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from henderson.covariance.matrix import RelationshipMatrix
-from henderson.covariance.named import checked_names
+from henderson.covariance.matrix import RelationshipMatrix, check_room
+from henderson.covariance.named import as_numbers, checked_names
 from henderson.errors import DataError
 
 Array = NDArray[np.float64]
@@ -86,7 +86,7 @@ class SpatialKernel:
         range: float | Sequence[float],
         kind: Kind = "exponential",
     ) -> None:
-        places = np.asarray(coordinates, dtype=np.float64)
+        places = as_numbers(coordinates, "coordinates")
         places = places[:, None] if places.ndim == 1 else places
         if places.ndim != 2:
             raise DataError(f"coordinates are a row per level; these have {places.ndim} dimensions")
@@ -99,7 +99,7 @@ class SpatialKernel:
             )
         if kind not in get_args(Kind):
             raise DataError(f"there is no kernel {kind!r}; there are {', '.join(map(repr, get_args(Kind)))}")
-        ranges = np.atleast_1d(np.asarray(range, dtype=np.float64))
+        ranges = np.atleast_1d(as_numbers(range, "ranges"))
         if ranges.ndim != 1 or not ranges.size or not np.all((ranges > 0.0) & np.isfinite(ranges)):
             raise DataError(f"range must be a positive number, or several of them; it is {range!r}")
         object.__setattr__(self, "names", listed)
@@ -119,7 +119,14 @@ class SpatialKernel:
         ----------
         range : float
             In the unit of the coordinates.
+
+        Raises
+        ------
+        DataError
+            If memory will not do.
         """
+        instead = "take fewer levels, such as the means of neighbouring places"
+        check_room(len(self.names), matrices=3, what="levels", instead=instead)
         from scipy.spatial.distance import cdist
 
         t = cdist(self.coordinates, self.coordinates) / range

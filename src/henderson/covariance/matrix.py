@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
+from henderson.covariance.named import as_name
 from henderson.errors import DataError
 from henderson.genotype.source import Samples
+from henderson.linalg.memory import installed_memory
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -70,7 +72,35 @@ class RelationshipMatrix:
         matrix : array_like of float, shape (n, n)
             Relationships.
         iids : sequence of str, n long
-            Individual identifiers of its rows.
+            Individual identifiers of its rows; numbers count as a column of them does, 7.0 as '7'.
         """
-        names = np.array([str(iid) for iid in iids], dtype=np.str_)
+        names = np.array([as_name(iid) for iid in iids], dtype=np.str_)
         return cls(np.asarray(matrix, dtype=np.float64), Samples(np.full(names.size, "0"), names))
+
+
+def check_room(n: int, *, matrices: int, what: str, instead: str) -> None:
+    """Refuse dense matrices of n levels that this machine cannot hold, before it tries.
+
+    Parameters
+    ----------
+    n : int
+    matrices : int
+        How many there are at once.
+    what, instead : str
+        Whose they are, and what to do.
+    """
+    needed, there = 8.0 * matrices * n * n, installed_memory()
+    if needed > there:
+        raise DataError(
+            f"dense relationships of {n:,} {what} take {needed / 1e9:.3g} GB of memory while they are made, "
+            f"and this machine has {there / 1e9:.3g} GB: {instead}"
+        )
+
+
+def check_is_matrix(G: object) -> None:
+    """Refuse what is no `RelationshipMatrix`, as a table of numbers."""
+    if not isinstance(G, RelationshipMatrix):
+        raise DataError(
+            f"the relationships are of type {type(G).__name__}: give a RelationshipMatrix, as "
+            "hd.RelationshipMatrix.of(matrix, names)"
+        )

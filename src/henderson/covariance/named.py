@@ -21,6 +21,7 @@ Array = NDArray[np.float64]
 ASYMMETRY = 1e-6
 #: Tells the random numbers of this check from those of other purposes.
 PURPOSE = 0x73796D
+_FLOATS = (float, np.floating)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,6 +60,13 @@ class NamedPrecision:
         given = self.precision.inverse
         object.__setattr__(self, "names", checked_names(self.names, given.shape))
         inverse = _checked_sparse(given, self.names)
+        own = inverse.diagonal()
+        if own.size and not own.min() > 0.0:
+            worst = int(np.argmin(own))
+            raise DataError(
+                f"the inverse of a relationship has {own[worst]:.3g} on its diagonal for "
+                f"{self.names[worst]!r}, where it has to be positive"
+            )
         if inverse is not given:
             object.__setattr__(self, "precision", Precision(inverse))
 
@@ -92,7 +100,7 @@ class NamedFactor:
     factor: Array
 
     def __init__(self, names: Sequence[str], factor: ArrayLike) -> None:
-        numbers = np.asarray(factor, dtype=np.float64)
+        numbers = as_numbers(factor, "the elements of a factor")
         if numbers.ndim != 2:
             raise DataError(
                 f"a factor L of G = L L' is a matrix, a row per level; it has {numbers.ndim} dimensions"
@@ -162,9 +170,28 @@ class HasRelationship(Protocol):
         ...
 
 
+def as_name(name: object) -> str:
+    """A name as the levels of a column of such values are written: 7 and 7.0 are both '7'."""
+    return f"{name:.15g}" if isinstance(name, _FLOATS) else str(name)
+
+
+def as_numbers(values: ArrayLike, what: str) -> Array:
+    """Numbers as float64.
+
+    Raises
+    ------
+    DataError
+        If they are something else; ``what`` says what they should be.
+    """
+    try:
+        return np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError) as problem:
+        raise DataError(f"{what} must be numbers: {problem}") from None
+
+
 def checked_names(names: Sequence[str], shape: tuple[int, ...]) -> tuple[str, ...]:
-    """Names as a tuple of str, one for each row of a matrix of this shape, all different; 7.0 is '7'."""
-    listed = tuple(f"{name:.15g}" if isinstance(name, float) else str(name) for name in names)
+    """Names as a tuple of str, one for each row of a matrix of this shape, all different."""
+    listed = tuple(map(as_name, names))
     if len(listed) != shape[0]:
         raise DataError(f"there are {len(listed):,} names, but the relationship has {shape[0]:,} rows")
     if len(set(listed)) < len(listed):
@@ -196,17 +223,27 @@ def _checked_sparse(given: Any, names: tuple[str, ...]) -> csc_array:
     return _symmetric(matrix, names)
 
 
+def _has_symmetric_pattern(matrix: csc_array) -> bool:
+    """Whether an element that is there, if it is zero or nearly, is also there the other way round."""
+    from scipy.sparse import csc_array
+
+    ones = csc_array((np.ones(matrix.nnz), matrix.indices, matrix.indptr), shape=matrix.shape)
+    rng = np.random.default_rng(np.random.SeedSequence(0, spawn_key=(PURPOSE, 1)))
+    v = rng.integers(1, 2**20, size=matrix.shape[0]).astype(np.float64)  # whose sums are exact
+    return bool(np.array_equal(ones @ v, v @ ones))
+
+
 def _symmetric(matrix: csc_array, names: tuple[str, ...]) -> csc_array:
     """The matrix itself, or the mean of its two triangles if they differ by rounding."""
     # A v = A'v for a random v tells almost surely, and without a second matrix
     rng = np.random.default_rng(np.random.SeedSequence(0, spawn_key=(PURPOSE, 0)))
     v = rng.normal(size=matrix.shape[0])
     size = float(np.max(abs(matrix) @ np.abs(v), initial=0.0))
-    if np.abs(matrix @ v - v @ matrix).max(initial=0.0) <= 1e-13 * size:
+    if np.abs(matrix @ v - v @ matrix).max(initial=0.0) <= 1e-13 * size and _has_symmetric_pattern(matrix):
         return matrix
     difference = abs(matrix - matrix.T).tocoo()
-    largest = int(np.argmax(difference.data))
-    if difference.data[largest] > ASYMMETRY * np.abs(matrix.data).max():
+    largest = int(np.argmax(difference.data)) if difference.nnz else -1
+    if difference.nnz and difference.data[largest] > ASYMMETRY * np.abs(matrix.data).max():
         i, j = int(difference.row[largest]), int(difference.col[largest])
         raise DataError(
             f"a sparse relationship is not symmetric: it has {matrix[i, j]:.6g} for {names[i]!r} and "

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from henderson.errors import DataError
+
 if TYPE_CHECKING:
     from scipy.sparse import csc_array
 
@@ -57,10 +59,23 @@ class Precision:
 
     @cached_property
     def factor(self) -> SparseCholesky:
-        """Sparse Cholesky factor of G^-1."""
+        """Sparse Cholesky factor of G^-1.
+
+        Raises
+        ------
+        DataError
+            If G^-1 is not positive definite.
+        """
         from henderson.linalg.sparse_cholesky import analyse
 
-        return analyse(self.inverse).factor(self.inverse.data)
+        try:
+            return analyse(self.inverse).factor(self.inverse.data)
+        except np.linalg.LinAlgError:
+            raise DataError(
+                "a relationship is given by an inverse that is not positive definite: see that it is the "
+                "inverse and not the relationship itself; if it is of single-step, give the pedigree a "
+                "larger weight beta"
+            ) from None
 
     @property
     def logdet(self) -> float:

@@ -34,7 +34,7 @@ class Correlation:
         The two effects.
     estimate, std_error : float
         The standard error is from the delta method with the average information; NaN beside a variance of
-        zero, and not to be trusted next to 1 or -1.
+        zero and where the correlation is 1 or -1, and not to be trusted next to these.
     lower, upper : float
         Limits of the interval; NaN without one.
     interval : {"profile", "wald"} or None

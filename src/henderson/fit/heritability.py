@@ -197,8 +197,7 @@ among those analysed
             (f"h2 = vg / {'(sum of all)' if self.others else '(vg + ve)'}", self.h2, self.h2_se),
             ("share of sample variance", self.pve, self.pve_se),
         ]
-        who = "records" if self.others else "people"
-        lines = [f"Heritability by the relationship of '{self.group}': {kind}, {self.n} {who}", ""]
+        lines = [f"Heritability by the relationship of '{self.group}': {kind}, {self.n} records", ""]
         wide = max(26, *(len(name) + 2 for name, _, _ in rows))
         lines.append(f"{'':{wide}}{'Estimate':>12}{'Std. Error':>12}")
         for name, value, se in rows:
@@ -325,7 +324,7 @@ def simple_term(fit: FittedModel, group: str | None = None) -> int:
     shape = fit.engine.shape
     plain = all(term.q == 1 for term in shape.terms) and isinstance(shape.residual, Homogeneous)
     elements = tuple((i, 0, 0) for i in range(len(shape.terms) + 1))
-    if not plain or (len(shape.terms) > 1 and len(record_kinds(fit, elements)) != 1):
+    if not plain or len(record_kinds(fit, elements)) != 1:
         raise DataError(
             f"the share of {shape.terms[k].label!r} is not one number in this model, because not every "
             "random term is one variance of all records: see heritabilities() for the shares that there are, "

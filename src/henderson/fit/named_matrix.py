@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from henderson.covariance import RelationshipMatrix
+from henderson.covariance.named import as_name
 from henderson.errors import DataError
 
 Array = NDArray[np.float64]
@@ -37,8 +38,8 @@ def named_matrix(given: Any, place: str) -> tuple[Array, list[str]]:
     if isinstance(given, RelationshipMatrix):
         matrix, names = np.asarray(given.matrix), np.asarray(given.samples.iid).tolist()
     elif is_frame(given):
-        names = [_label(x) for x in given.index]
-        columns = [_label(x) for x in given.columns]
+        names = [as_name(x) for x in given.index]
+        columns = [as_name(x) for x in given.columns]
         if len(names) == len(columns) and names != columns:
             i = next(i for i, (a, b) in enumerate(zip(names, columns, strict=True)) if a != b)
             raise DataError(
@@ -145,8 +146,3 @@ def _is_numbers(column: Any) -> bool:
     except (TypeError, ValueError):
         return False
     return True
-
-
-def _label(x: Any) -> str:
-    """A name as the levels of a column of such values are written: 7 and 7.0 are both '7'."""
-    return f"{x:.15g}" if isinstance(x, float | np.floating) else str(x)

@@ -215,14 +215,15 @@ def takes_all(fitted: Fitted, k: int) -> bool:
     """Whether term k has a relationship and leaves nothing for the residual: a heritability of one.
 
     The ratio of the variances then grows for as long as the search goes on, and the criterion with it ever
-    less.
+    less; those of other terms grow with it.
     """
-    term, part = fitted.engine.shape.terms[k], fitted.engine.shape.theta_slices()[k]
+    shape = fitted.engine.shape
+    term, parts = shape.terms[k], slice(shape.residual_slice.start)
     ratio = np.abs(fitted.factors[k]).max()
     if isinstance(term.relationship, Identity) or not ratio > NO_RESIDUAL:
         return False
-    x = fitted.optimum.x[part]
-    curvature = float(x @ fitted.optimum.hessian[part, part] @ x)
+    x = fitted.optimum.x[parts]
+    curvature = float(x @ fitted.optimum.hessian[parts, parts] @ x)
     return bool(ratio > ONLY_ROUNDING or curvature < FLAT)
 
 
@@ -294,7 +295,8 @@ def optimum_notices(fitted: Fitted, texts: Sequence[str]) -> tuple[str, ...]:
     if swallowed:
         return (
             "boundary fit: the residual variance is estimated as zero, because the relationship of "
-            f"'{swallowed[0]}' accounts for all that the fixed effects leave of the response",
+            f"'{swallowed[0]}' accounts{', with the other random terms,' if len(terms) > 1 else ''} for all "
+            "that the fixed effects leave of the response",
         )
     flat = _flat(fitted)
     return (_flat_notice(fitted.engine.shape, texts, flat),) if flat else ()

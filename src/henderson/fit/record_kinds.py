@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from henderson.covariance import ByUnit, Homogeneous, Identity
+from henderson.covariance import ByUnit, Homogeneous
 from henderson.fit.fitted_model import FittedModel
+from henderson.fit.mean_squares import elements as related
 from henderson.fit.variance_components import Element
 from henderson.model import MixedModel, RandomTerm
 
@@ -16,6 +17,9 @@ Array = NDArray[np.float64]
 #: A model with more kinds of records than this has no traits: its designs are made of dummy variables.
 MOST = 60
 INTERCEPT = ("(Intercept)",)
+#: A mean relationship this close to that of parent and offspring is theirs: with inbreeding it is a little
+#: more, and that of genotypes varies.
+PARENTS = 0.15
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -32,8 +36,9 @@ class RecordKind:
     weights : ndarray, shape (m,)
         How often each element of `VarianceComponents` counts in the variance of such a record. Relationships
         of a level to itself are taken as one, as are the prior weights, so that this is a plain sum of
-        variances. Of two effects that point to different related levels (an animal and its dam) the
-        covariance counts once, 2 x 1/2: Willham (1972), J. Anim. Sci. 35:1288-1293.
+        variances. Of two effects that point to different levels the covariance counts twice their mean
+        relationship: once for an animal and its dam, 2 x 1/2 (Willham 1972, J. Anim. Sci. 35:1288-1293),
+        and not at all for unrelated parents.
     own : frozenset of (int, int)
         Those of `present` whose variance is a part of its own: no other effect enters at the same level.
     """
@@ -68,9 +73,11 @@ def record_kinds(fit: FittedModel, elements: tuple[Element, ...]) -> tuple[Recor
             return ()
         patterns, columns = found
     kinds = []
+    counts = [_count(shape.terms, e) for e in elements]
     for row, label in zip(patterns, _labels(fit, patterns, columns), strict=True):
         present = frozenset(at for at, entered in zip(columns, row, strict=True) if entered)
-        weights = np.array([_weight(shape.terms, present, e) for e in elements])
+        enters = [(k, i) in present and (k, j) in present for k, i, j in elements]
+        weights = np.where(enters, counts, 0.0)
         kinds.append(RecordKind(label, present, weights, _own(shape.terms, present)))
     return tuple(kinds)
 
@@ -99,15 +106,18 @@ def _patterns(model: MixedModel) -> tuple[NDArray[np.bool_], list[tuple[int, int
     return (kinds[:, None] & bits > 0, columns) if kinds.size <= MOST else None
 
 
-def _weight(terms: tuple[RandomTerm, ...], present: frozenset[tuple[int, int]], element: Element) -> float:
+def _count(terms: tuple[RandomTerm, ...], element: Element) -> float:
+    """How often an element counts in the variance of a record that both of its effects enter."""
     k, i, j = element
-    if (k, i) not in present or (k, j) not in present:
-        return 0.0
     if i == j:
         return 1.0
-    if terms[k].codes.ndim == 1:
+    if k == len(terms) or terms[k].codes.ndim == 1:
         return 2.0
-    return 0.0 if isinstance(terms[k].relationship, Identity) else 1.0
+    term = terms[k]
+    a, b = term.codes_of(i), term.codes_of(j)
+    own = term.relationship.diagonal(term.n_levels)
+    mean = float(np.mean(related(term.relationship, a, b) / np.sqrt(own[a] * own[b])))
+    return 1.0 if abs(mean - 0.5) < PARENTS else 2.0 * mean
 
 
 def _own(terms: tuple[RandomTerm, ...], present: frozenset[tuple[int, int]]) -> frozenset[tuple[int, int]]:

@@ -53,7 +53,8 @@ def heritabilities(fit: FittedModel) -> pd.DataFrame:
         direct h2 and the maternal m2, the h2 of each trait. Where several terms have a relationship, a last
         row (group "all relationships") for each trait has them together. The phenotypic variance is the plain
         sum of variances, with the covariance of direct and maternal effects once (Willham 1972, J. Anim. Sci.
-        35:1288). Standard errors are from the average information by the delta method.
+        35:1288), and that of others by twice the mean relationship of their levels. Standard errors are from
+        the average information by the delta method, and NaN for a variance of zero.
 
     Raises
     ------

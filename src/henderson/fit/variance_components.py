@@ -19,6 +19,8 @@ Element = tuple[int, int, int]
 NO_MOVE = 1e-8
 #: and the data say nothing along a move whose information is below this part of the largest.
 UNKNOWN = 1e-12
+#: A correlation this close to 1 or -1 is held there.
+SINGULAR = 1e-9
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,8 +64,9 @@ class VarianceComponents:
         return np.where(self.free, np.sqrt(np.diag(self.cov)), nan)
 
     def total(self, weights: Array) -> tuple[float, float]:
-        """Sum of weights (m,) times the elements, and its standard error."""
-        return float(weights @ self.values), self._se(weights)
+        """Sum of weights (m,) times the elements, and its standard error; NaN if all of them are zero."""
+        free = bool((self.free & (weights != 0.0)).any())
+        return float(weights @ self.values), self._se(weights) if free else nan
 
     def share(self, own: Array, total: Array) -> tuple[float, float]:
         """Ratio of two such sums, and its standard error.
@@ -76,7 +79,10 @@ class VarianceComponents:
         return part / whole, self._se(slope) if inside else nan
 
     def correlation(self, term: int, i: int, j: int) -> tuple[float, float]:
-        """Correlation of two effects of a term, and its standard error; NaN beside a variance of zero."""
+        """Correlation of two effects of a term, and its standard error; NaN beside a variance of zero.
+
+        The standard error is NaN also where the correlation is 1 or -1, and so does not move.
+        """
         at = [self.place(term, a, b) for a, b in ((i, i), (j, j), (i, j))]
         if not self.free[at].all():
             return nan, nan
@@ -84,7 +90,7 @@ class VarianceComponents:
         r = float(c / np.sqrt(vi * vj))
         slope = np.zeros(self.values.size)
         slope[at] = -0.5 * r / vi, -0.5 * r / vj, 1.0 / np.sqrt(vi * vj)
-        return r, self._se(slope)
+        return r, nan if abs(r) > 1.0 - SINGULAR else self._se(slope)
 
     def _se(self, slope: Array) -> float:
         variance = float(slope @ self.cov @ slope)

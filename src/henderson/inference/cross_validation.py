@@ -159,6 +159,9 @@ def cross_validate(
     """
     if components not in get_args(Components):
         raise DataError(f"components={components!r} is neither 'refit' nor 'held'")
+    for name, number in (("folds", folds), ("seed", seed)):
+        if isinstance(number, bool) or not isinstance(number, int | np.integer) or number < 0:
+            raise DataError(f"{name} must be a whole number, 0 or more; it is {number!r}")
     open_table(data)  # refuses what is no table in memory
     frame = to_pandas(data)
     fit = fit_formula(formula, frame, REML=REML, relationship=relationship)

@@ -9,7 +9,13 @@ from henderson.covariance import ByUnit
 from henderson.engine.blocked.residual import unit_blocks
 from henderson.fit.engines import choose_engine
 from henderson.fit.solve import Fitted
-from henderson.inference.left_out import Left, left_at, model_without, residual_at
+from henderson.inference.left_out import (
+    Left,
+    has_singular_residual,
+    left_at,
+    model_without,
+    residual_at,
+)
 
 Array = NDArray[np.float64]
 Rows = NDArray[np.intp]
@@ -50,6 +56,7 @@ class HeldTheta:
         self._b = [term.b for term in solution.terms]
         self._offsets = np.cumsum([model.p, *(t.n_levels * t.q for t in model.terms)])
         self._R0 = model.residual.matrix(fitted.theta[model.residual_slice])
+        self._has_inverse = not has_singular_residual(fitted)
         self._unit_sizes: NDArray[np.int64] = np.ones(0, dtype=np.int64)
         if isinstance(model.residual, ByUnit):
             self._unit_sizes = np.bincount(model.residual.unit).astype(np.int64)
@@ -68,7 +75,7 @@ class HeldTheta:
             return None
         touched = [np.unique(term.codes[rows]) for term in model.terms]
         n_touched = model.p + sum(len(own) * t.q for own, t in zip(touched, model.terms, strict=True))
-        if n_touched > MANY or self._cuts_units(rows):
+        if n_touched > MANY or not self._has_inverse or self._cuts_units(rows):
             return self._anew(rows)
         K = self._inverse(touched, n_touched)
         W, s = self._equations(rows, touched, n_touched)

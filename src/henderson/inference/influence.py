@@ -257,7 +257,11 @@ def _grouped(fit: FittedModel, group: str) -> tuple[Codes, tuple[str, ...]]:
             )
     if np.unique(codes[codes >= 0]).size < 2:
         raise DataError(f"{group!r} has fewer than two levels in the rows used, so that none can be left out")
-    return codes, levels
+    # a relationship has levels without a record, of which there is nothing to leave out
+    found, places = np.unique(codes[codes >= 0], return_inverse=True)
+    own_codes = np.full(codes.shape, -1)
+    own_codes[codes >= 0] = places
+    return own_codes, tuple(levels[i] for i in found)
 
 
 def _factors(fit: FittedModel, theta: Array) -> list[Array]:

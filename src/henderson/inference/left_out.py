@@ -45,8 +45,9 @@ class Left:
 def refit_without(fitted: Fitted, rows: Rows, *, control: Control | None = None) -> Left | None:
     """Fit a model again without some rows; None where the rows that are left do not suffice.
 
-    The search starts at the optimum of all rows, unless a variance is zero there: the criterion is flat along
-    its standard deviation at zero, so that a search that starts there never leaves it.
+    The search starts at the optimum of all rows, unless a variance is zero there or residuals determine each
+    other: the criterion is flat along a standard deviation at zero, so that a search that starts there never
+    leaves it.
 
     Parameters
     ----------
@@ -77,7 +78,16 @@ def refit_without(fitted: Fitted, rows: Rows, *, control: Control | None = None)
 
 def _start(fitted: Fitted) -> Array | None:
     lost = any((np.abs(np.diag(T)) < 1e-3).any() for T in fitted.factors)
-    return None if lost else fitted.theta
+    return None if lost or has_singular_residual(fitted) else fitted.theta
+
+
+def has_singular_residual(fitted: Fitted) -> bool:
+    """Whether R_0 has no inverse, or nearly none; V may have one all the same."""
+    shape = fitted.engine.shape
+    residual, theta = shape.residual, fitted.theta[shape.residual_slice]
+    if not isinstance(residual, ByUnit):
+        return False
+    return residual.is_dependent(theta) or bool(np.linalg.eigvalsh(residual.matrix(theta))[0] <= 0.0)
 
 
 def left_at(engine: Engine, theta: Array, *, reml: bool, status: str) -> Left:

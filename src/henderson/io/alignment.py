@@ -58,7 +58,11 @@ class Alignment:
 
 
 def align(
-    genotyped: Samples, table: PhenotypeTable, *, also: Mapping[str, Samples] | None = None
+    genotyped: Samples,
+    table: PhenotypeTable,
+    *,
+    also: Mapping[str, Samples] | None = None,
+    called: str | None = None,
 ) -> Alignment:
     """Match the people of a table to those who were genotyped.
 
@@ -72,6 +76,8 @@ def align(
     also : mapping of str to Samples, optional
         Other lists that people must be in, such as those of a relationship matrix, by the name that
         messages call them.
+    called : str, optional
+        What messages call the first list, where it is none of genotypes: the file of a pedigree.
 
     Returns
     -------
@@ -92,13 +98,14 @@ def align(
     >>> found.rows_in_genotypes, found.rows_in_table, found.only_in_table
     (array([0, 2]), array([1, 0]), ('h 1',))
     """
-    rows, by = match(genotyped, table.samples, names=("the genotypes", table.source))
+    first, there = ("the genotypes", "genotyped") if called is None else (called, f"in {called}")
+    rows, by = match(genotyped, table.samples, names=(first, table.source))
     notices = matched_by_iid(genotyped, table.samples, by, table.source)
     in_table = rows >= 0
     keep = in_table.copy()
     others: dict[str, Index] = {}
     for name, samples in (also or {}).items():
-        others[name], other_by = match(genotyped, samples, names=("the genotypes", name))
+        others[name], other_by = match(genotyped, samples, names=(first, name))
         notices += matched_by_iid(genotyped, samples, other_by, name)
         lost = keep & (others[name] < 0)
         if lost.any():
@@ -107,7 +114,7 @@ def align(
         keep &= others[name] >= 0
     if not keep.any():
         raise DataError(
-            f"Nobody is in the genotypes, {table.source} and {' and '.join(others)} at once; "
+            f"Nobody is in {first}, {table.source} and {' and '.join(others)} at once; "
             "check that the files belong together."
         )
     unused = np.ones(table.samples.n, dtype=bool)
@@ -116,12 +123,12 @@ def align(
     only_in_table = _names(table.samples, np.flatnonzero(unused), by)
     if not in_table.all():
         notices += (
-            f"{_people(int((~in_table).sum()))} genotyped but not in {table.source}: "
+            f"{_people(int((~in_table).sum()))} {there} but not in {table.source}: "
             f"{_listed(only_genotyped, ~in_table)}.",
         )
     if unused.any():
         notices += (
-            f"{_people(int(unused.sum()))} in {table.source} but not genotyped: "
+            f"{_people(int(unused.sum()))} in {table.source} but not {there}: "
             f"{_listed(only_in_table, unused)}.",
         )
     return Alignment(

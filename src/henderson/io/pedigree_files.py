@@ -44,7 +44,7 @@ def read_pedigree(
     dam: str | None = None,
     sex: str | None = None,
     birth: str | None = None,
-    missing: Sequence[str] = ("0", "NA", "", "."),
+    missing: str | Sequence[str] = ("0", "NA", "", "."),
     genetic_groups: Sequence[str] = (),
     hermaphrodite: bool = False,
 ) -> Pedigree:
@@ -62,7 +62,7 @@ def read_pedigree(
     sex, birth : str, optional
         Columns that the parents are checked with, by default those called sex and birth (birth date, birth
         year), if there are any: 1, M or male, 2, F or female, otherwise 0; numbers, or dates as 2024-12-31.
-    missing : sequence of str
+    missing : str or sequence of str
         How an unknown parent, sex or birth is written.
     genetic_groups : sequence of str
         Names in place of unknown parents that stand for the population these come from.
@@ -97,7 +97,7 @@ def read_pedigree(
     where = str(pedigree) if from_file else "the table"
     given = {"id": id, "sire": sire, "dam": dam, "sex": sex, "birth": birth}
     columns = {role: _find(table, role, name, where) for role, name in given.items()}
-    unknown: set[str | None] = {*map(str, missing), None}
+    unknown: set[str | None] = {*map(str, [missing] if isinstance(missing, str) else missing), None}
     ids, sires, dams = (
         [None if name in unknown else name for name in _texts(table.column(str(columns[role])))]
         for role in ("id", "sire", "dam")

@@ -102,6 +102,16 @@ def write_sparse_grm(G: NamedBlocks, path: str | Path, *, samples: Samples | Non
     DataError
         If the people are others than those of the matrix, or a file cannot be written. What was there before
         is then left as it was.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> from scipy.sparse import csc_array
+    >>> G = NamedBlocks(("ann", "bob"), csc_array([[1.0, 0.5], [0.5, 1.1]]))
+    >>> with TemporaryDirectory() as folder:
+    ...     write_sparse_grm(G, Path(folder) / "x")
+    ...     (Path(folder) / "x.grm.sp").read_text().split()
+    ['0', '0', '1.0', '1', '0', '0.5', '1', '1', '1.1']
     """
     path, names = Path(path), list(G.names)
     if samples is not None and samples.iid.tolist() != names:

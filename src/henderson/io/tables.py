@@ -6,7 +6,7 @@ import io
 import warnings
 import zlib
 from collections import Counter
-from collections.abc import Container, Iterator
+from collections.abc import Collection, Container, Iterator
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
@@ -26,7 +26,9 @@ _MOSTLY = 0.9  # of a column's values are numbers: then the others are slips
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 
-def read_table(path: str | Path, numbers: Container[str] | None = None) -> pd.DataFrame:
+def read_table(
+    path: str | Path, numbers: Container[str] | None = None, *, labels: Collection[str] = ()
+) -> pd.DataFrame:
     """Read a table, its format known from the file's ending.
 
     Parameters
@@ -40,6 +42,8 @@ def read_table(path: str | Path, numbers: Container[str] | None = None) -> pd.Da
     numbers : container of str, optional
         The columns of a text file to check for slips: one in which nine values of ten are numbers, but not
         all, is refused. Without it, every column is checked.
+    labels : collection of str, optional
+        The columns of a text file to read as they are written: 007 stays 007.
 
     Returns
     -------
@@ -64,7 +68,7 @@ def read_table(path: str | Path, numbers: Container[str] | None = None) -> pd.Da
         if ending == ".parquet" and not zipped:
             table = _read_parquet(path)
         elif ending in _SEPARATOR:
-            table = _read_text(path, _SEPARATOR[ending], zipped, numbers)
+            table = _read_text(path, _SEPARATOR[ending], zipped, numbers, labels)
         else:
             raise DataError(f"{path}: the ending does not say how to read it; henderson reads {_KNOWN}.")
     return table
@@ -102,7 +106,9 @@ def _read_parquet(path: Path) -> pd.DataFrame:
     return frame.reset_index() if any(frame.index.names) else frame
 
 
-def _read_text(path: Path, separator: str, zipped: bool, numbers: Container[str] | None) -> pd.DataFrame:
+def _read_text(
+    path: Path, separator: str, zipped: bool, numbers: Container[str] | None, labels: Collection[str]
+) -> pd.DataFrame:
     """Read a CSV or TSV file."""
     text = text_of(path, zipped)
     separator = _separator(path, text, separator)
@@ -119,6 +125,7 @@ def _read_text(path: Path, separator: str, zipped: bool, numbers: Container[str]
                 na_values=_MISSING,
                 keep_default_na=False,
                 low_memory=False,
+                dtype={name: str for name in names if name in labels},
             )
     except (pd.errors.ParserError, pd.errors.ParserWarning) as problem:
         _check_rows(path, text, separator, len(names))

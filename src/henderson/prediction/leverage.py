@@ -19,6 +19,8 @@ from henderson.prediction.rows import Rows
 Array = NDArray[np.float64]
 #: A share of a residual's variance that is less than this is zero but for rounding: the leverage is 1.
 ROUNDING = 1e-10
+#: Columns of P that are worked out together.
+COLUMNS = 256
 ResidualKind = Literal["response", "pearson", "scaled", "standardised", "studentised", "marginal"]
 
 
@@ -46,7 +48,8 @@ def leverage(fit: FittedModel) -> Array:
     Notes
     -----
     The errors of the fitted values have covariance E = sigma^2 (R - R P R), and H = I - R P, so that
-    H = E R^-1 / sigma^2: only elements of E within units of the residuals are needed.
+    H = E R^-1 / sigma^2: only elements of E within units of the residuals are needed. Where R has no inverse,
+    P itself is taken.
 
     Examples
     --------
@@ -159,6 +162,13 @@ def _leverage(fit: FittedModel) -> Array:
     root = np.ones(model.n) if model.weights is None else np.sqrt(model.weights)
     units = unit_blocks(model.residual, model.n)
     out = np.zeros(model.n)
+    if _is_singular(R0):
+        for start in range(0, model.n, COLUMNS):
+            some = np.arange(start, min(start + COLUMNS, model.n))
+            P = fit.engine.project(estimates.theta, np.eye(model.n, some.size, -start))
+            RP = units.times(R0, P / root[:, None]) / root[:, None]
+            out[some] = 1.0 - RP[some, np.arange(some.size)]
+        return out
     for pattern, inverse in zip(units.patterns, units.inverses(R0), strict=True):
         for a, b in zip(*np.triu_indices(pattern.positions.size), strict=True):
             own, other = pattern.rows[:, a], pattern.rows[:, b]
@@ -169,6 +179,12 @@ def _leverage(fit: FittedModel) -> Array:
             if a != b:
                 out[other] += share
     return out / estimates.sigma2
+
+
+def _is_singular(R0: Array) -> bool:
+    """Whether R_0^-1 has lost its digits."""
+    sd = np.sqrt(np.diag(R0))
+    return not (sd > 0.0).all() or bool(np.linalg.eigvalsh(R0 / np.outer(sd, sd))[0] < ROUNDING)
 
 
 def _standardised(fit: FittedModel) -> Array:

@@ -101,7 +101,7 @@ class Simulator:
             mean=rows.fitted if use_random else rows.mean,
             terms=terms,
             factors=tuple(sigma * modes.T for modes in estimates.terms[: len(terms)]),
-            blocks=tuple((p.rows, np.asarray(sigma * np.linalg.cholesky(R0[p.block]))) for p in patterns),
+            blocks=tuple((p.rows, sigma * _root(R0[p.block])) for p in patterns),
             root_weights=None if model.weights is None else np.sqrt(model.weights),
         )
 
@@ -142,6 +142,15 @@ class Simulator:
             levels = term.relationship.root_times(effects)
             for j, z in enumerate(term.z.T):
                 out[i] += z * levels[term.codes_of(j), j]
+
+
+def _root(C: Array) -> Array:
+    """L with C = L L', also of a singular C."""
+    try:
+        return np.asarray(np.linalg.cholesky(C))
+    except np.linalg.LinAlgError:
+        values, vectors = np.linalg.eigh(C)
+        return np.asarray(vectors * np.sqrt(np.maximum(values, 0.0)))
 
 
 def _check_whole(**counts: int) -> None:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from henderson.covariance.matrix import RelationshipMatrix
+from henderson.covariance.matrix import RelationshipMatrix, check_room
+from henderson.covariance.named import as_name
 from henderson.covariance.pedigree.checks import some
 from henderson.covariance.pedigree.flow import GeneFlow
 from henderson.covariance.pedigree.groups import GeneticGroups
@@ -19,7 +20,6 @@ from henderson.covariance.pedigree.inbreeding import inbreeding_coefficients, me
 from henderson.covariance.pedigree.precision import PedigreePrecision, henderson_inverse
 from henderson.covariance.pedigree.rows import Names, resolve
 from henderson.errors import DataError
-from henderson.linalg.memory import installed_memory
 
 if TYPE_CHECKING:
     from scipy.sparse import csc_array
@@ -86,7 +86,7 @@ class Pedigree:
             The animals. Rows that repeat another are left out, and parents without a row become founders;
             both are counted in `notices`.
         sire, dam : sequence of str or None, length n
-            Their fathers and mothers; None where unknown.
+            Their fathers and mothers; None or NaN where unknown.
         sex : array_like of int, shape (n,), optional
             1 male, 2 female, 0 not known.
         birth : array_like of float, shape (n,), optional
@@ -148,7 +148,7 @@ class Pedigree:
         DataError
             If one is not in the pedigree.
         """
-        wanted = [str(name) for name in ids]
+        wanted = [as_name(name) for name in ids]
         found = [self._place.get(name, -1) for name in wanted]
         absent = [name for name, place in zip(wanted, found, strict=True) if place < 0]
         if absent:
@@ -210,8 +210,8 @@ class Pedigree:
         DataError
             If one is not in the pedigree, or memory will not do.
         """
-        names = self.ids.tolist() if ids is None else [str(name) for name in ids]
-        _check_memory(len(names), matrices=2)
+        names = self.ids.tolist() if ids is None else [as_name(name) for name in ids]
+        _check_room(len(names), matrices=2)
         lines = self if ids is None else self.ancestors(names)
         rows = lines.positions(names)
         return RelationshipMatrix.of(lines.flow.block(rows, rows), names)
@@ -228,8 +228,8 @@ class Pedigree:
         DataError
             If one is not in the pedigree, or memory will not do.
         """
-        names = self.ids.tolist() if ids is None else [str(name) for name in ids]
-        _check_memory(len(names), matrices=5)
+        names = self.ids.tolist() if ids is None else [as_name(name) for name in ids]
+        _check_room(len(names), matrices=5)
         rows = self.positions(names)
         sire, dam = self.sire[rows], self.dam[rows]
         born = np.flatnonzero((sire >= 0) & (dam >= 0))
@@ -277,12 +277,6 @@ class Pedigree:
         return self.groups
 
 
-def _check_memory(n: int, *, matrices: int) -> None:
-    """Refuse dense matrices of n animals that this machine cannot hold, before it tries."""
-    needed, there = 8.0 * matrices * n * n, installed_memory()
-    if needed > there:
-        raise DataError(
-            f"dense relationships of {n:,} animals take {needed / 1e9:.3g} GB of memory while they are made, "
-            f"and this machine has {there / 1e9:.3g} GB: name fewer animals, or use relationship(), which is "
-            "the sparse inverse"
-        )
+def _check_room(n: int, *, matrices: int) -> None:
+    instead = "name fewer animals, or use relationship(), which is the sparse inverse"
+    check_room(n, matrices=matrices, what="animals", instead=instead)

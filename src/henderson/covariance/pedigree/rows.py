@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from henderson.covariance.named import as_name
 from henderson.covariance.pedigree.checks import check_births, check_roles, check_sexes, parents_first, some
 from henderson.errors import DataError
 
@@ -51,8 +52,8 @@ def resolve(
 ) -> Rows:
     """Check the rows of a pedigree and put parents first; see `Pedigree.of`."""
     _check_lengths(ids, sire, dam, sex, birth)
-    animals = [str(name) for name in ids]
-    sire, dam = ([None if name is None else str(name) for name in column] for column in (sire, dam))
+    animals = [as_name(name) for name in ids]
+    sire, dam = ([None if _missing(name) else as_name(name) for name in column] for column in (sire, dam))
     keep, notices = _once(animals, sire, dam, sex, birth)
     if keep is not None:
         animals = [animals[i] for i in keep]
@@ -104,7 +105,7 @@ def _check_lengths(ids: Names, *others: Sequence[object] | NDArray[np.generic] |
                 f"the pedigree has {len(ids):,} animals and {len(column):,} values of {name}; "
                 "give one for each animal"
             )
-    nameless = next((i for i, name in enumerate(ids) if name is None), None)
+    nameless = next((i for i, name in enumerate(ids) if _missing(name)), None)
     if nameless is not None:
         raise DataError(
             f"row {nameless + 1} of the pedigree (counted from 1) does not say which animal it is about: "
@@ -141,6 +142,11 @@ def _once(
     extra = len(animals) - len(keep)
     row = "1 row repeats an animal" if extra == 1 else f"{extra:,} rows repeat animals"
     return keep, (f"{row} with the same parents and counts once",)
+
+
+def _missing(name: object) -> bool:
+    """None, or what pandas has in its place."""
+    return name is None or (not isinstance(name, str) and str(name) in {"nan", "<NA>", "NaT"})
 
 
 def _said(name: str | None) -> str:

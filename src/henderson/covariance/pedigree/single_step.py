@@ -9,14 +9,16 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-from henderson.covariance.matrix import RelationshipMatrix
-from henderson.covariance.named import NamedPrecision
+from henderson.covariance.matrix import RelationshipMatrix, check_is_matrix, check_room
+from henderson.covariance.named import ASYMMETRY, NamedPrecision, as_name
 from henderson.covariance.pedigree.checks import some
 from henderson.covariance.pedigree.pedigree import Pedigree
 from henderson.covariance.relationship import Precision
 from henderson.errors import DataError
 
 Array = NDArray[np.float64]
+#: Dense matrices of the genotyped animals that there are at once, with the places of their elements.
+_MATRICES = 12
 logger = logging.getLogger("henderson")
 
 
@@ -59,8 +61,9 @@ def single_step(
     Raises
     ------
     DataError
-        If a genotyped animal is not in the pedigree or there twice, one of the core is not genotyped, weights
-        are negative, or the blended matrix has no inverse.
+        If G is not symmetric and finite, memory will not do, a genotyped animal is not in the pedigree or
+        there twice, one of the core is not genotyped, weights are negative, or the blended matrix has no
+        inverse.
 
     Examples
     --------
@@ -74,6 +77,7 @@ def single_step(
            [0.127, 0.916, 0.437],
            [0.69 , 0.437, 1.   ]])
     """
+    check_is_matrix(G)
     names = [str(name) for name in G.samples.iid]
     place = _genotyped(pedigree, names)
     if not (alpha > 0 and beta >= 0):
@@ -81,8 +85,10 @@ def single_step(
             f"alpha={alpha:g} and beta={beta:g} weigh the genomic and the pedigree relationships: alpha has "
             "to be above zero, and beta not below it"
         )
+    instead = "take fewer of them, those with records and their parents"
+    check_room(len(names), matrices=_MATRICES, what="genotyped animals", instead=instead)
     A22 = pedigree.additive(names).matrix
-    own = np.asarray(G.matrix, dtype=np.float64)
+    own = _symmetric(np.asarray(G.matrix, dtype=np.float64), names)
     blended = alpha * (_tuned(own, A22) if tuned else own) + beta * A22
     inverse = _inverse(blended, "the blended G") if core is None else _apy(blended, _core(names, core))
     correction = inverse - _inverse(A22, "the A22 of the pedigree")
@@ -102,6 +108,24 @@ def _genotyped(pedigree: Pedigree, names: list[str]) -> NDArray[np.intp]:
         return pedigree.positions(names)
     except DataError as problem:
         raise DataError(f"the genomic relationship matrix: {problem}") from None
+
+
+def _symmetric(G: Array, names: list[str]) -> Array:
+    """The mean of the two triangles, which differ by rounding alone."""
+    wrong = np.flatnonzero(~np.isfinite(G).all(axis=1))
+    if wrong.size:
+        raise DataError(
+            f"G has a missing or infinite number in the row of {names[int(wrong[0])]!r}: make it again "
+            "without whoever has no genotypes"
+        )
+    gap = np.abs(G - G.T)
+    i, j = np.unravel_index(int(gap.argmax()), gap.shape)
+    if gap[i, j] > ASYMMETRY * np.abs(np.diag(G)).max():
+        raise DataError(
+            f"G is not symmetric: it has {G[i, j]:.8g} in row {names[i]!r}, column {names[j]!r} and "
+            f"{G[j, i]:.8g} the other way round; is it a triangle only?"
+        )
+    return np.asarray(0.5 * (G + G.T))
 
 
 def _tuned(G: Array, A22: Array) -> Array:
@@ -124,7 +148,7 @@ def _tuned(G: Array, A22: Array) -> Array:
 
 
 def _core(names: list[str], core: Iterable[str]) -> NDArray[np.intp]:
-    wanted = dict.fromkeys(str(name) for name in core)
+    wanted = dict.fromkeys(as_name(name) for name in core)
     place = {name: i for i, name in enumerate(names)}
     if not wanted:
         raise DataError("the core has no animals: name some of those that are genotyped, or leave core out")

@@ -18,7 +18,8 @@ from henderson.engine.blocked.plan import Plan
 from henderson.engine.blocked.start import MomentEquations, last_column
 from henderson.engine.blocked.system import Point, Slopes, System
 from henderson.engine.chart import Chart
-from henderson.engine.directions import Direction, to_absolute
+from henderson.engine.directions import Direction
+from henderson.engine.information import Moved, information
 from henderson.engine.protocol import (
     Criterion,
     EffectCovariance,
@@ -205,13 +206,17 @@ class MomentEngine:
     def profiled_hessian(self, theta: Array, *, reml: bool, kind: InformationKind) -> Array:
         """Second derivatives of `Criterion.profiled` in theta, shape (n_theta, n_theta)."""
         at, nu = self._at(theta), self._nu(reml)
-        chart, point = at.chart, at.point
-        second = curvature(
-            self._system, chart.T, point, chart.directions(), kind, reml=reml, scores=self._scores(at)
+        moved = self._moved_along(at, at.chart.directions(), kind, reml)
+        return moved.profiled_hessian(at.point.pwrss, nu) + at.chart.bend(at.slopes, nu, reml)
+
+    def _moved_along(
+        self, at: State, directions: list[Direction], kind: InformationKind, reml: bool
+    ) -> Moved:
+        slopes = np.array([at.slopes.along(d) for d in directions]).reshape(-1, 3)
+        point, scores = at.point, self._scores(at)
+        return Moved(
+            slopes, curvature(self._system, at.chart.T, point, directions, kind, reml=reml, scores=scores)
         )
-        d_c = at.criterion.d_pwrss / point.pwrss
-        bend = chart.bend(at.slopes, nu, reml)
-        return second.logdet + nu * (second.pwrss / point.pwrss - np.outer(d_c, d_c)) + bend
 
     def covariance_gradient(self, theta: Array, *, reml: bool) -> tuple[Array, ...]:
         """Derivative of `Criterion.profiled` in each term's S, valid where S is singular; (q, q) each."""
@@ -221,31 +226,17 @@ class MomentEngine:
     def information(self, theta: Array, *, reml: bool, kind: InformationKind) -> Information:
         """Information on (theta, sigma^2) and on the linear parameters, at the profiled sigma^2."""
         at, nu = self._at(theta), self._nu(reml)
-        chart, point, system = at.chart, at.point, self._system
-        sigma2 = point.pwrss / nu
-        scores = self._scores(at)
-        in_theta = curvature(system, chart.T, point, chart.directions(), kind, reml=reml, scores=scores)
-        H_theta = in_theta.unprofiled(self._pwrss_slope(at, chart.directions(), kind, reml), point.pwrss, nu)
-        linear = chart.linear_directions()
-        in_linear = curvature(system, chart.T, point, linear, kind, reml=reml, scores=scores)
-        H = in_linear.unprofiled(self._pwrss_slope(at, linear, kind, reml), point.pwrss, nu)
-        score = np.zeros(len(linear))
-        # The slope of the criterion itself has expectation zero.
-        if kind == "observed":
-            H_theta[:-1, :-1] += chart.bend(at.slopes, nu, reml)
-            weights = np.array([1.0, float(reml), nu / point.pwrss])
-            score = np.array([weights @ at.slopes.along(d) for d in linear])
-        H = to_absolute(H, chart.linear_values(), score, sigma2)
-        return Information(theta_sigma2=0.5 * H_theta, linear=0.5 * H)
-
-    def _pwrss_slope(
-        self, at: State, directions: list[Direction], kind: InformationKind, reml: bool
-    ) -> Array:
-        """Slope of y'Py; its expectation is -sigma^2 times that of the log-determinants."""
-        slopes = np.array([at.slopes.along(d) for d in directions]).reshape(-1, 3)
-        if kind != "expected":
-            return np.asarray(slopes[:, 2])
-        return np.asarray(-at.point.pwrss / self._nu(reml) * (slopes[:, 0] + reml * slopes[:, 1]))
+        chart = at.chart
+        return information(
+            self._moved_along(at, chart.directions(), kind, reml),
+            self._moved_along(at, chart.linear_directions(), kind, reml),
+            bend=chart.bend(at.slopes, nu, reml),
+            values=chart.linear_values(),
+            pwrss=at.point.pwrss,
+            nu=nu,
+            reml=reml,
+            kind=kind,
+        )
 
     def _scores(self, at: State) -> Scores:
         return lambda directions: score_curvature(self._plan, at.point, directions)

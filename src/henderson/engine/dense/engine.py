@@ -14,7 +14,8 @@ from henderson.engine.dense.designs import Designs, make_designs
 from henderson.engine.dense.explanation import explain
 from henderson.engine.dense.point import Point, along, chart_at, evaluate, in_elements
 from henderson.engine.dense.start import MomentEquations, candidates, inside
-from henderson.engine.directions import Curvature, Direction, to_absolute
+from henderson.engine.directions import Curvature, Direction
+from henderson.engine.information import Moved, information
 from henderson.engine.protocol import (
     Criterion,
     EffectCovariance,
@@ -222,9 +223,8 @@ class DenseEngine:
         """Second derivatives of `Criterion.profiled` in theta, shape (n_theta, n_theta)."""
         point, nu = self._at(theta), self._nu(reml)
         directions = point.chart.directions()
-        second = curvature(point, directions, kind, nu=nu, reml=reml)
-        d_c = along(point.slopes[2], directions) / point.pwrss
-        return second.logdet + nu * (second.pwrss / point.pwrss - np.outer(d_c, d_c)) + point.bend(nu, reml)
+        moved = Moved(point.along(directions), curvature(point, directions, kind, nu=nu, reml=reml))
+        return moved.profiled_hessian(point.pwrss, nu) + point.bend(nu, reml)
 
     def covariance_gradient(self, theta: Array, *, reml: bool) -> tuple[Array, ...]:
         """Derivative of `Criterion.profiled` in each term's S, valid where S is singular; (q, q) each."""
@@ -233,23 +233,20 @@ class DenseEngine:
     def information(self, theta: Array, *, reml: bool, kind: InformationKind) -> Information:
         """Information on (theta, sigma^2) and on the linear parameters, at the profiled sigma^2."""
         point, nu = self._at(theta), self._nu(reml)
-        chart, sigma2 = point.chart, point.pwrss / nu
-        directions = chart.linear_directions()
-        second = curvature(point, directions, kind, nu=nu, reml=reml)
-        slopes = point.along(directions)
-        weights = np.array([1.0, float(reml), nu / point.pwrss])
-        # The slope of the criterion has expectation zero: that of y'Py is then -sigma^2 times the others'
-        d_pwrss = -sigma2 * slopes[:, :2] @ weights[:2] if kind == "expected" else slopes[:, 2]
+        chart, directions = point.chart, point.chart.linear_directions()
+        linear = Moved(point.along(directions), curvature(point, directions, kind, nu=nu, reml=reml))
         J = in_elements(chart, chart.directions())
-        in_theta = Curvature(J @ second.logdet @ J.T, J @ second.pwrss @ J.T)
-        H_theta = in_theta.unprofiled(J @ d_pwrss, point.pwrss, nu)
-        score = np.zeros(len(directions))
-        if kind == "observed":
-            H_theta[:-1, :-1] += point.bend(nu, reml)
-            score = slopes @ weights
-        H = second.unprofiled(d_pwrss, point.pwrss, nu)
-        H = to_absolute(H, chart.linear_values(), score, sigma2)
-        return Information(theta_sigma2=0.5 * H_theta, linear=0.5 * H)
+        second = Curvature(J @ linear.second.logdet @ J.T, J @ linear.second.pwrss @ J.T)
+        return information(
+            Moved(J @ linear.slopes, second),
+            linear,
+            bend=point.bend(nu, reml),
+            values=chart.linear_values(),
+            pwrss=point.pwrss,
+            nu=nu,
+            reml=reml,
+            kind=kind,
+        )
 
     # -- estimates -------------------------------------------------------------------------------------
 

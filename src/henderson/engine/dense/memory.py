@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
-
 from henderson.covariance import DenseRelationship, FactorRelationship, Homogeneous, Precision
 from henderson.engine.dense.reduction import Cells, TermDesign, coordinates_needed, find_cells, term_designs
 from henderson.errors import DataError
+from henderson.linalg.memory import installed_memory
 from henderson.model import MixedModel
 
 #: N x N matrices at the peak besides the relationships: L, P, and four while P V_i P is made.
@@ -41,21 +40,13 @@ def check_memory(model: MixedModel, cells: Cells, designs: tuple[TermDesign, ...
     DataError
         With how much it takes, and which structure would take less.
     """
-    needed, there = _needed(model, cells, designs), machine_memory()
-    if there is not None and needed > there:
+    needed, there = _needed(model, cells, designs), installed_memory()
+    if needed > there:
         N = coordinates_needed(cells, designs, reducible=isinstance(model.residual, Homogeneous))
         raise DataError(
             f"this model takes matrices of {N:,} x {N:,} numbers, about {needed / 1e9:.3g} GB of memory, and "
             f"the machine has {there / 1e9:.3g} GB: {_instead(model)}"
         )
-
-
-def machine_memory() -> float | None:
-    """Bytes of memory of this machine; None where it does not say."""
-    try:
-        return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
-    except (AttributeError, ValueError, OSError):
-        return None
 
 
 def _needed(model: MixedModel, cells: Cells, designs: tuple[TermDesign, ...]) -> float:

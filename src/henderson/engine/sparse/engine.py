@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from henderson.covariance import Coordinates
 from henderson.engine.basis import FixedBasis, fixed_basis, with_response
 from henderson.engine.chart import Chart, ResidualChart, TermChart
-from henderson.engine.directions import Curvature, Direction, to_absolute
+from henderson.engine.directions import Curvature
+from henderson.engine.information import Moved, information
 from henderson.engine.protocol import (
     Criterion,
     EffectCovariance,
@@ -26,7 +27,7 @@ from henderson.engine.sparse.joint import Joint, contrasts
 from henderson.engine.sparse.point import Data, Point
 from henderson.engine.sparse.roots import Root
 from henderson.engine.sparse.second import curvature, moved_products, traces_with_residual
-from henderson.engine.sparse.slopes import Slopes, along, gram_along
+from henderson.engine.sparse.slopes import Slopes, gram_along
 from henderson.engine.sparse.start import MULTIPLES, moment_estimates
 from henderson.engine.sparse.structure import explanation, obstacle
 from henderson.errors import ModelNotSupportedError
@@ -208,7 +209,7 @@ class SparseEngine:
     def criterion(self, theta: Array) -> Criterion:
         """Log-determinants and penalised residual sum of squares, with their gradients."""
         at = self._at(theta)
-        directions, slopes = at.chart.directions(), at.slopes
+        by_theta = at.slopes.along(at.chart.directions())
         return Criterion(
             logdet_v=at.point.logdet_v,
             logdet_x=at.point.logdet_x + self._logdet_basis,
@@ -216,19 +217,17 @@ class SparseEngine:
             n=self.model.n,
             p=self.model.p,
             log_weights=self._equations.log_weights,
-            d_logdet_v=along(slopes.logdet_v, directions),
-            d_logdet_x=along(slopes.logdet_x, directions),
-            d_pwrss=along(slopes.pwrss, directions),
+            d_logdet_v=by_theta[:, 0],
+            d_logdet_x=by_theta[:, 1],
+            d_pwrss=by_theta[:, 2],
         )
 
     def profiled_hessian(self, theta: Array, *, reml: bool, kind: InformationKind) -> Array:
         """Second derivatives of `Criterion.profiled` in theta, shape (n_theta, n_theta)."""
         at, nu = self._at(theta), self._nu(reml)
-        directions, pwrss = at.chart.directions(), at.point.pwrss
-        second = curvature(at.slopes, directions, kind, nu, reml=reml)
-        d_c = along(at.slopes.pwrss, directions) / pwrss
-        bend = self._bend(at, reml)
-        return np.asarray(second.logdet + nu * (second.pwrss / pwrss - np.outer(d_c, d_c)) + bend)
+        directions = at.chart.directions()
+        moved = Moved(at.slopes.along(directions), curvature(at.slopes, directions, kind, nu, reml=reml))
+        return moved.profiled_hessian(at.point.pwrss, nu) + self._bend(at, reml)
 
     def _bend(self, at: _State, reml: bool) -> Array:
         """The part of the profiled criterion's Hessian that comes from the curvature of S."""
@@ -246,29 +245,19 @@ class SparseEngine:
     def information(self, theta: Array, *, reml: bool, kind: InformationKind) -> Information:
         """Information on (theta, sigma^2) and on the linear parameters, at the profiled sigma^2."""
         at, nu = self._at(theta), self._nu(reml)
-        sigma2 = at.point.pwrss / nu
-        directions, linear = at.chart.directions(), at.chart.linear_directions()
-        both = curvature(at.slopes, [*directions, *linear], kind, nu, reml=reml)
-        k = len(directions)
-        in_theta = Curvature(both.logdet[:k, :k], both.pwrss[:k, :k])
-        in_S = Curvature(both.logdet[k:, k:], both.pwrss[k:, k:])
-        H_theta = in_theta.unprofiled(self._pwrss_slope(at, directions, kind, reml), at.point.pwrss, nu)
-        H = in_S.unprofiled(self._pwrss_slope(at, linear, kind, reml), at.point.pwrss, nu)
-        score = np.zeros(len(linear))
-        # The slope of the criterion itself has expectation zero.
-        if kind == "observed":
-            H_theta[:-1, :-1] += self._bend(at, reml)
-            score = along(at.slopes.profiled(nu, reml), linear)
-        H = to_absolute(H, at.chart.linear_values(), score, sigma2)
-        return Information(theta_sigma2=0.5 * H_theta, linear=0.5 * H)
-
-    def _pwrss_slope(
-        self, at: _State, directions: list[Direction], kind: InformationKind, reml: bool
-    ) -> Array:
-        """Slope of y'Py; its expectation is -sigma^2 times that of the log-determinants."""
-        if kind != "expected":
-            return along(at.slopes.pwrss, directions)
-        return -at.point.pwrss / self._nu(reml) * along(at.slopes.logdet(reml), directions)
+        directions, k = at.chart.directions(), self.model.n_theta
+        directions += at.chart.linear_directions()
+        slopes, both = at.slopes.along(directions), curvature(at.slopes, directions, kind, nu, reml=reml)
+        return information(
+            Moved(slopes[:k], Curvature(both.logdet[:k, :k], both.pwrss[:k, :k])),
+            Moved(slopes[k:], Curvature(both.logdet[k:, k:], both.pwrss[k:, k:])),
+            bend=self._bend(at, reml),
+            values=at.chart.linear_values(),
+            pwrss=at.point.pwrss,
+            nu=nu,
+            reml=reml,
+            kind=kind,
+        )
 
     # -- estimates -------------------------------------------------------------------------------------
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,11 +14,13 @@ from henderson.covariance import Precision, SparseFactorRelationship
 from henderson.engine.basis import column_scale
 from henderson.engine.sparse.pattern import Index, Pattern
 from henderson.errors import DataError
+from henderson.linalg.memory import installed_memory
 from henderson.linalg.sparse_cholesky import Analysis, SparseCholesky, analyse
 from henderson.model import MixedModel, RandomTerm
 
 Array = NDArray[np.float64]
 GB = 1e9
+Sparse = TypeVar("Sparse", csc_array, csr_array)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -233,10 +234,18 @@ def transposed(T: Sequence[Array]) -> tuple[Array, ...]:
 
 
 def gram(Z: csr_array) -> csc_array:
-    """Z'Z with sorted indices; zeros of the design are kept, so that its pattern does not depend on data."""
-    A = csc_array(Z.T @ Z)
+    """Z'Z with sorted indices; sums that happen to be zero are kept: its pattern depends on no data."""
+    A, full = csc_array(Z.T @ Z), csc_array(_ones(Z).T @ _ones(Z))
     A.sort_indices()
-    return A
+    full.sort_indices()
+    if A.nnz == full.nnz:
+        return A
+    # SciPy leaves out what cancels, which rounding and weights decide
+    n = A.shape[0]
+    there, wanted = (np.repeat(np.arange(n), np.diff(M.indptr)) * n + M.indices for M in (A, full))
+    full.data = np.zeros(full.nnz)
+    full.data[np.searchsorted(wanted, there)] = A.data
+    return full
 
 
 def _parts(terms: Sequence[RandomTerm]) -> tuple[Part, ...]:
@@ -292,7 +301,8 @@ def _meeting(parts: Sequence[Part], in_records: csc_array) -> csc_array:
         if isinstance(relationship, Precision):
             own.append(_ones(relationship.inverse))
         elif part.L is not None:
-            own.append(_ones(part.L.T @ part.L) + eye_array(part.r))
+            roots = _ones(part.L)
+            own.append(roots.T @ roots + eye_array(part.r))
         else:
             own.append(eye_array(part.r))
     out = csc_array(block_diag(own, format="csc") + in_records)
@@ -300,10 +310,9 @@ def _meeting(parts: Sequence[Part], in_records: csc_array) -> csc_array:
     return out
 
 
-def _ones(matrix: csc_array) -> csc_array:
-    out = csc_array(matrix, copy=True)
-    out.data = np.ones(out.nnz)
-    return out
+def _ones(matrix: Sparse) -> Sparse:
+    """The same pattern with ones, of which no sum is zero."""
+    return type(matrix)((np.ones(matrix.nnz), matrix.indices, matrix.indptr), shape=matrix.shape)
 
 
 def _prior(parts: Sequence[Part], pattern: Pattern) -> Array:
@@ -344,11 +353,7 @@ def _couplings(parts: Sequence[Part], pattern: Pattern, A: csc_array) -> tuple[C
 
 
 def _check_memory(analysis: Analysis) -> None:
-    needed = analysis.memory
-    try:
-        there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):
-        return
+    needed, there = analysis.memory, installed_memory()
     if needed > there:
         raise DataError(
             f"the mixed-model equations fill in to {analysis.fill:,} numbers, which take about "

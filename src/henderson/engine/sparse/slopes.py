@@ -57,6 +57,10 @@ class Slopes:
             return self.logdet_v
         return tuple(v + x for v, x in zip(self.logdet_v, self.logdet_x, strict=True))
 
+    def along(self, directions: list[Direction]) -> Array:
+        """Derivatives of the three along directions, (k, 3)."""
+        return np.column_stack([along(G, directions) for G in (self.logdet_v, self.logdet_x, self.pwrss)])
+
     def profiled(self, nu: int, reml: bool) -> tuple[Array, ...]:
         """Derivative of the profiled criterion."""
         pairs = zip(self.logdet(reml), self.pwrss, strict=True)

@@ -22,12 +22,14 @@ def obstacle(model: MixedModel) -> str | None:
 
 def explanation(model: MixedModel, fill: int) -> str:
     """The engine, and the part of the model's structure that it was chosen by."""
-    kinds = {Precision: "a sparse precision", SparseFactorRelationship: "a sparse relationship"}
-    related = [
-        f"'{t.label}' has {kinds[type(t.relationship)]}" for t in model.terms if type(t.relationship) in kinds
-    ]
+    related = []
+    for term in model.terms:
+        if isinstance(term.relationship, Precision):
+            related.append(f"'{term.label}' has a sparse precision")
+        elif isinstance(term.relationship, SparseFactorRelationship):
+            related.append(f"'{term.label}' has a sparse relationship")
     why = ", ".join(related) or "no relationship is dense"
     return (
         f"sparse: {why}, so that Henderson's mixed-model equations are factored by sparse Cholesky "
-        f"({fill:,} nonzeros in the factor)."
+        f"({fill:,} nonzeros in the factor)"
     )
