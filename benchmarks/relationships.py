@@ -33,7 +33,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", default=["animal", "random", "kernels", "gemma"])
     parser.add_argument("--animals", type=int, default=10_000, help="animals in a generation")
     parser.add_argument("--generations", type=int, default=10)
-    parser.add_argument("--random", type=int, nargs="+", default=[200, 400, 800])
+    parser.add_argument("--random", type=int, nargs="+", default=[500, 1000, 2000])
     parser.add_argument("--people", type=int, default=2_000)
     parser.add_argument("--gemma", default="gemma")
     options = parser.parse_args()
@@ -170,7 +170,7 @@ def gemma(n: int, program: str) -> dict[str, str]:
         start = time.perf_counter()
         matrices = {}
         for group, file in (("iid", "K1.txt"), ("iid2", "K2.txt")):
-            K = pd.read_csv(folder / file, sep="\t", header=None).to_numpy()
+            K = pd.read_csv(folder / file, sep="\t", header=None).to_numpy(copy=True)
             K -= K.mean(axis=0)  # as GEMMA does
             K -= K.mean(axis=1)[:, None]
             matrices[group] = pd.DataFrame(0.5 * (K + K.T), index=names, columns=names)
