@@ -52,6 +52,20 @@ class SnpEffects:
     agreement : float
         Largest difference between the breeding values of the fit and those that the effects give, relative to
         the largest of them; NaN where the effects were read from a file.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import henderson as hd
+    >>> rng = np.random.default_rng(1)
+    >>> cohort = hd.ArraySource.of(rng.integers(0, 3, size=(200, 60)))
+    >>> people = {"iid": list(cohort.samples.iid), "y": rng.normal(size=60)}
+    >>> fit = hd.lmer("y ~ 1 + (1 | iid)", people, relationship={"iid": hd.grm(cohort)})
+    >>> effects = hd.snp_effects(fit, cohort)
+    >>> effects
+    <SnpEffects of 200 variants, by 'iid'>
+    >>> effects.predict(cohort)["n_variants_used"].unique().tolist()
+    [200]
     """
 
     variants: Variants

@@ -41,6 +41,13 @@ class Correlation:
         Where they come from.
     level : float
         Their coverage.
+
+    Examples
+    --------
+    >>> import henderson as hd
+    >>> fit = hd.lmer("Reaction ~ Days + (Days | Subject)", hd.example_data("sleepstudy"))
+    >>> print(fit.genetic_correlation("(Intercept)", "Days", interval=None))
+    correlation of '(Intercept)' and 'Days' (Subject): 0.06555, standard error 0.325
     """
 
     group: str

@@ -88,7 +88,7 @@ def singular_notices(group: str, names: tuple[str, ...], T: Array, scale: Array)
         what = (
             f"{_dependence(group, rest, T[~nothing], tied)}{also}; predictions can rest on this "
             "fit, but to interpret the variances simplify the term: leave out an effect, or the correlations "
-            "(||)"
+            f"({'diag(1 | ' + group + ')' if ' & ' in group else '||'})"
         )
     return (f"boundary (singular) fit: {what}",)
 

@@ -102,6 +102,13 @@ class Repeatability:
         The variances of these groups together.
     phenotypic_variance, phenotypic_variance_se : float
         The sum of all variances.
+
+    Examples
+    --------
+    >>> import henderson as hd
+    >>> fit = hd.lmer("Yield ~ 1 + (1 | Batch)", hd.example_data("dyestuff"))
+    >>> print(fit.repeatability("Batch"))
+    repeatability of 'Batch': 0.4185, standard error 0.216
     """
 
     groups: tuple[str, ...]

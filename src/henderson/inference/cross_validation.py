@@ -61,6 +61,16 @@ class CrossValidation:
         Grouping factor whose levels are the people.
     formula : str
     components : {"refit", "held"}
+
+    Examples
+    --------
+    >>> import henderson as hd
+    >>> rng = np.random.default_rng(1)
+    >>> cohort = hd.ArraySource.of(rng.integers(0, 3, size=(200, 60)))
+    >>> people = {"iid": list(cohort.samples.iid), "y": rng.normal(size=60)}
+    >>> found = hd.cross_validate("y ~ 1 + (1 | iid)", people, relationship={"iid": hd.grm(cohort)}, folds=3)
+    >>> found.table["n_people"].tolist(), found.overall.index.tolist()
+    ([20, 20, 20], ['accuracy', 'correlation', 'slope', 'mse'])
     """
 
     table: pd.DataFrame

@@ -107,6 +107,16 @@ def write_grm(G: RelationshipMatrix, path: str | Path, *, format: Format | None 
     DataError
         If the matrix is not square, not finite or has not as many rows as people, if the format is not known,
         or if a file cannot be written. What was there before is then left as it was.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from henderson.covariance import RelationshipMatrix
+    >>> G = RelationshipMatrix.of([[1.0, 0.5], [0.5, 1.0]], ["ann", "bob"])
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_grm(G, Path(folder) / "sisters.npz")
+    ...     read_grm(Path(folder) / "sisters.npz").matrix.tolist()
+    [[1.0, 0.5], [0.5, 1.0]]
     """
     path = Path(path)
     known: tuple[Format, ...] = get_args(Format)

@@ -109,6 +109,9 @@ class MomentEngine:
         """Let go of the factor at the last theta, whose dense matrices may be large."""
         self._last = None
 
+    def __repr__(self) -> str:
+        return f"<{self.explanation}>"
+
     @property
     def explanation(self) -> str:
         """Why this engine: all levels are unrelated."""

@@ -9,11 +9,12 @@ from numpy.typing import NDArray
 
 from henderson.covariance import ByUnit, Coordinates
 from henderson.engine.basis import FixedBasis, fixed_basis, with_response
+from henderson.engine.candidates import candidates
 from henderson.engine.dense.curvature import curvature, gram_slopes, moved_products, traces
 from henderson.engine.dense.designs import Designs, make_designs
 from henderson.engine.dense.explanation import explain
 from henderson.engine.dense.point import Point, along, chart_at, evaluate, in_elements
-from henderson.engine.dense.start import MomentEquations, candidates, inside
+from henderson.engine.dense.start import MomentEquations, inside
 from henderson.engine.directions import Curvature, Direction
 from henderson.engine.information import Moved, information
 from henderson.engine.protocol import (
@@ -111,6 +112,9 @@ class DenseEngine:
     def size(self) -> int:
         """Number of coordinates N that V is formed over."""
         return self._designs.system.size
+
+    def __repr__(self) -> str:
+        return f"<{self.explanation}>"
 
     @property
     def explanation(self) -> str:

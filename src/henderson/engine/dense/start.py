@@ -7,7 +7,6 @@ Am. Stat. Assoc. 67:112) with every prior variance but that of the residual zero
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Self
 
@@ -24,8 +23,6 @@ Array = NDArray[np.float64]
 SMALLEST, LARGEST = 1e-2, 1e4
 #: The residual takes at least this part of the mean square.
 LEAST_RESIDUAL = 1e-3
-#: By how much other starts differ from the moment estimates.
-SCALES = (0.1, 10.0)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -87,13 +84,3 @@ def inside(components: Array, scales: tuple[Array, ...]) -> tuple[Array, ...]:
         out.append(np.linalg.cholesky((vectors * np.clip(values, SMALLEST, LARGEST)) @ vectors.T))
         start += order.size
     return tuple(out)
-
-
-def candidates(T: tuple[Array, ...]) -> Iterator[tuple[Array, ...]]:
-    """The moment estimates, and others: all terms larger or smaller, and each of several the largest."""
-    yield T
-    for scale in SCALES:
-        yield tuple(np.sqrt(scale) * own for own in T)
-    if len(T) > 1:
-        for k in range(len(T)):
-            yield tuple(own if i == k else np.sqrt(SCALES[0]) * own for i, own in enumerate(T))

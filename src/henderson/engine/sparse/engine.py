@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from henderson.covariance import Coordinates
 from henderson.engine.basis import FixedBasis, fixed_basis, with_response
+from henderson.engine.candidates import candidates
 from henderson.engine.chart import Chart, ResidualChart, TermChart
 from henderson.engine.directions import Curvature
 from henderson.engine.information import Moved, information
@@ -28,7 +29,7 @@ from henderson.engine.sparse.point import Data, Point
 from henderson.engine.sparse.roots import Root
 from henderson.engine.sparse.second import curvature, moved_products, traces_with_residual
 from henderson.engine.sparse.slopes import Slopes, gram_along
-from henderson.engine.sparse.start import MULTIPLES, moment_estimates
+from henderson.engine.sparse.start import moment_estimates
 from henderson.engine.sparse.structure import explanation, obstacle
 from henderson.errors import ModelNotSupportedError
 from henderson.model import MixedModel
@@ -128,6 +129,9 @@ class SparseEngine:
         """The model."""
         return self.model
 
+    def __repr__(self) -> str:
+        return f"<{self.explanation}>"
+
     @property
     def explanation(self) -> str:
         """In a sentence: the engine, and the part of the model's structure that it was chosen by."""
@@ -154,19 +158,19 @@ class SparseEngine:
         return tuple(part.P @ part.term.covariance.factor(theta[own]) for part, own in pairs)
 
     def start(self, *, reml: bool) -> Array:
-        """Theta by the method of moments, or the multiple of it at which the criterion is lowest."""
-        S = moment_estimates(self._equations, self._fixed.columns)
-        roots = [
-            np.linalg.solve(part.P, np.linalg.cholesky(own))
-            for part, own in zip(self._equations.parts, S, strict=True)
-        ]
-        trials = [
-            np.concatenate(
-                [t.covariance.nearest(c**0.5 * T) for t, T in zip(self.model.terms, roots, strict=True)]
-            )
-            for c in MULTIPLES
-        ]
-        return min(trials, key=lambda theta: self._value(theta, reml))
+        """Theta by the method of moments, or the best of some values around it.
+
+        The likelihood may have several peaks, of which a search finds one nearby.
+        """
+        T = tuple(np.linalg.cholesky(own) for own in moment_estimates(self._equations, self._fixed.columns))
+        return min((self._theta(each) for each in candidates(T)), key=lambda theta: self._value(theta, reml))
+
+    def _theta(self, T: tuple[Array, ...]) -> Array:
+        """Theta for the T of Z and G of unit size."""
+        pairs = zip(self._equations.parts, T, strict=True)
+        return np.concatenate(
+            [part.term.covariance.nearest(np.linalg.solve(part.P, own)) for part, own in pairs]
+        )
 
     def _value(self, theta: Array, reml: bool) -> float:
         """The profiled criterion up to a constant, without slopes."""

@@ -22,8 +22,6 @@ PURPOSE = 0x5B
 SMALLEST, LARGEST = 1e-2, 1e4
 #: The residual takes at least this part of the mean square.
 LEAST_RESIDUAL = 0.05
-#: Multiples of the moment estimates among which the criterion chooses.
-MULTIPLES = (0.2, 1.0, 5.0)
 
 
 def moment_estimates(equations: Equations, columns: Array) -> tuple[Array, ...]:

@@ -134,6 +134,9 @@ class SpectralEngine:
         """The model."""
         return self.model
 
+    def __repr__(self) -> str:
+        return f"<{self.explanation}>"
+
     @property
     def explanation(self) -> str:
         """Why this engine: one dense relationship and one record per level."""
