@@ -162,14 +162,18 @@ class SparseEngine:
 
         The likelihood may have several peaks, of which a search finds one nearby.
         """
-        T = tuple(np.linalg.cholesky(own) for own in moment_estimates(self._equations, self._fixed.columns))
+        S = moment_estimates(self._equations, self._fixed.columns)
+        T = tuple(np.asarray(np.linalg.cholesky(own), dtype=np.float64) for own in S)
         return min((self._theta(each) for each in candidates(T)), key=lambda theta: self._value(theta, reml))
 
     def _theta(self, T: tuple[Array, ...]) -> Array:
         """Theta for the T of Z and G of unit size."""
         pairs = zip(self._equations.parts, T, strict=True)
         return np.concatenate(
-            [part.term.covariance.nearest(np.linalg.solve(part.P, own)) for part, own in pairs]
+            [
+                part.term.covariance.nearest(np.asarray(np.linalg.solve(part.P, own), np.float64))
+                for part, own in pairs
+            ]
         )
 
     def _value(self, theta: Array, reml: bool) -> float:
