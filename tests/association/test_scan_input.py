@@ -78,7 +78,7 @@ REFUSED = {
     "matrix not symmetric": (matrix(TILTED), "is not symmetric"),
     "matrix not semi-definite": (
         matrix(K.matrix - 0.5 * np.eye(N)),
-        "not positive semi-definite.* eigenvalue of -0.5",
+        "not positive semi-definite.* the smallest at -0.5",
     ),
     "no variant varies": (
         {"genotypes": ArraySource(np.ones_like(SOURCE.calls), SOURCE.samples, SOURCE.variants)},

@@ -239,7 +239,7 @@ def others(M, s):
         (
             lambda M, s: RelationshipMatrix(M - 0.5 * np.eye(s.n), s, None),
             "g.npz",
-            ["not positive semi-definite", "eigenvalue of -0."],
+            ["not positive semi-definite", "eigenvalues lie below zero"],
         ),
         (
             lambda M, s: RelationshipMatrix(M[:100, :100], s.take(np.arange(100)), None),

@@ -209,17 +209,15 @@ class MomentEngine:
     def profiled_hessian(self, theta: Array, *, reml: bool, kind: InformationKind) -> Array:
         """Second derivatives of `Criterion.profiled` in theta, shape (n_theta, n_theta)."""
         at, nu = self._at(theta), self._nu(reml)
-        moved = self._moved_along(at, at.chart.directions(), kind, reml)
+        moved = self._moved_along(at, at.chart.directions(), _by_theta(at), kind, reml)
         return moved.profiled_hessian(at.point.pwrss, nu) + at.chart.bend(at.slopes, nu, reml)
 
     def _moved_along(
-        self, at: State, directions: list[Direction], kind: InformationKind, reml: bool
+        self, at: State, directions: list[Direction], slopes: Array, kind: InformationKind, reml: bool
     ) -> Moved:
-        slopes = np.array([at.slopes.along(d) for d in directions]).reshape(-1, 3)
-        point, scores = at.point, self._scores(at)
-        return Moved(
-            slopes, curvature(self._system, at.chart.T, point, directions, kind, reml=reml, scores=scores)
-        )
+        point, T, scores = at.point, at.chart.T, self._scores(at)
+        second = curvature(self._system, T, point, directions, kind, reml=reml, scores=scores)
+        return Moved(slopes, second)
 
     def covariance_gradient(self, theta: Array, *, reml: bool) -> tuple[Array, ...]:
         """Derivative of `Criterion.profiled` in each term's S, valid where S is singular; (q, q) each."""
@@ -229,10 +227,11 @@ class MomentEngine:
     def information(self, theta: Array, *, reml: bool, kind: InformationKind) -> Information:
         """Information on (theta, sigma^2) and on the linear parameters, at the profiled sigma^2."""
         at, nu = self._at(theta), self._nu(reml)
-        chart = at.chart
+        chart, linear = at.chart, at.chart.linear_directions()
+        slopes = np.array([at.slopes.along(d) for d in linear]).reshape(-1, 3)
         return information(
-            self._moved_along(at, chart.directions(), kind, reml),
-            self._moved_along(at, chart.linear_directions(), kind, reml),
+            self._moved_along(at, chart.directions(), _by_theta(at), kind, reml),
+            self._moved_along(at, linear, slopes, kind, reml),
             bend=chart.bend(at.slopes, nu, reml),
             values=chart.linear_values(),
             pwrss=at.point.pwrss,
@@ -322,3 +321,9 @@ class MomentEngine:
         at = self._at(theta)
         C, B = effect_covariance(at.point, at.within, at.chart, self._basis.R, levels)
         return EffectCovariance(at.point.pwrss / self._nu(reml) * C, B)
+
+
+def _by_theta(at: State) -> Array:
+    """Slopes of log|V|, log|X'V^-1 X| and y'Py in theta, (n_theta, 3)."""
+    criterion = at.criterion
+    return np.column_stack([criterion.d_logdet_v, criterion.d_logdet_x, criterion.d_pwrss])

@@ -87,7 +87,6 @@ def _check(values: Array, c: int, apart: float) -> None:
     if own[0] < floor:
         found = NegativePart(float(own[0]), float(own[-1]), int((own < floor).sum()), own.size)
         raise DataError(
-            f"the relationship matrix is not positive semi-definite beside the fixed effects: {found}; "
-            "compute it from mean-imputed genotypes (missing='mean'), check that it is a relationship and no "
-            "distance matrix, or take hd.bend(G) (on the command line --bend), a matrix nearby without them"
+            f"the relationship matrix is not positive semi-definite beside the fixed effects: {found}; is it "
+            "one of distances? if not, mean-impute the genotypes (missing='mean'), or bend it: hd.bend(G), --bend"
         )
