@@ -88,5 +88,5 @@ def _check(values: Array, c: int, apart: float) -> None:
         found = NegativePart(float(own[0]), float(own[-1]), int((own < floor).sum()), own.size)
         raise DataError(
             f"the relationship matrix is not positive semi-definite beside the fixed effects: {found}; is it "
-            "one of distances? if not, mean-impute the genotypes (missing='mean'), or bend it: hd.bend(G), --bend"
+            "one of distances? if not, mean-impute genotypes (missing='mean'), or take hd.bend(G), --bend"
         )
