@@ -215,7 +215,7 @@ def test_mistakes(tmp_path):
     found.table.iloc[:0].to_csv(tmp_path / "c.tsv", sep="\t", index=False)
     (tmp_path / "d.tsv").write_bytes(b"")
     for name, words in (
-        ("a", "has no column effect"), ("b", "line 2: the effect of '1' is 'big'"), ("c", "has no variant"),
+        ("a", "lacks the column"), ("b", "line 2: the effect of '1' is 'big'"), ("c", "has no variant"),
         ("d", "is no table with tabs"), ("e", "There is no file of effects"),
     ):  # fmt: skip
         with pytest.raises(DataError, match=words):

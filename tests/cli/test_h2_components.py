@@ -386,7 +386,10 @@ def test_a_column_named_as_people_are_is_refused(cohort, capfd):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (("--effects", "pheno.txt", "--bfile", "small"), "has no column chromosome and no column"),
+        (
+            ("--effects", "pheno.txt", "--bfile", "small"),
+            "it lacks the columns chromosome, base_pair_location",
+        ),
         (("--effects", "none.tsv", "--bfile", "small"), "There is no file of effects none.tsv"),
         (("--effects", "e.tsv"), "Give the genotypes as one of --bfile"),
         (("--effects", "e.tsv", "--bfile", "elsewhere"), "none of the 2 variants that have effects"),

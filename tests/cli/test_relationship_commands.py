@@ -53,6 +53,17 @@ def test_grm_writes_what_hd_grm_gives(command, cohort, format, scale, files):
     assert log_lines("out.grm")[-1].startswith("finished in ")
 
 
+def test_a_sparse_matrix_beside_it(command, cohort):
+    err = command(*GRM, "--sparse", "0.02")
+    assert names(cohort, "out") == ["out.grm.id", "out.grm.log", "out.grm.sp", "out.npz"]
+    G = hd.read_grm("out.npz")
+    found = hd.read_sparse_grm("out.grm.sp")
+    kept = np.where((G.matrix > 0.02) | np.eye(len(G.matrix), dtype=bool), G.matrix, 0.0)
+    np.testing.assert_allclose(found.matrix.toarray(), kept, rtol=1e-12)
+    assert list(found.names) == G.samples.iid.tolist()
+    assert "sparse relationship matrix: out.grm.sp" in err
+
+
 def test_grm_of_the_people_called_at_both(command):
     command(*GRM, "--missing", "pairwise", "--variance", "sample", "--maf", "0.1", "--geno", "0.05")
 
@@ -73,6 +84,7 @@ def test_grm_of_the_people_called_at_both(command):
         (("--scale", "both"), ['"both"', "standardized", "centered", "See: henderson grm --help"]),
         (("--threads", "0"), ["--threads must be 1 or more"]),
         (("--out", "nowhere/out"), ["there is no folder nowhere"]),
+        (("--sparse", "-1"), ["--sparse must be 0 or more", "it is -1"]),
     ],
 )
 def test_grm_refuses(cohort, capfd, options, words):

@@ -47,7 +47,8 @@ def test_sparse_matrix(matrix, cutoff):
 
 
 def test_refusals(matrix):
-    with pytest.raises(hd.DataError, match="cutoff must be a number"):
-        unrelated(kinds(matrix)[0], float("nan"))
+    for cutoff in (float("nan"), -1.0, "a"):
+        with pytest.raises(hd.DataError, match="cutoff must be 0 or more"):
+            unrelated(kinds(matrix)[0], cutoff)
     with pytest.raises(hd.DataError, match="the matrix is of type list"):
         make_sparse([1.0])

@@ -204,8 +204,8 @@ def read_snp_effects(path: str | Path) -> SnpEffects:
     lacking = [name for name in _COLUMNS if name not in table.columns]
     if lacking:
         raise DataError(
-            f"{path} is no file of effects that henderson h2 --snp-blup wrote: it has no column "
-            f"{' and no column '.join(lacking)}."
+            f"{path} is no file of effects that henderson h2 --snp-blup wrote: it lacks the "
+            f"column{'s' * (len(lacking) > 1)} {', '.join(lacking)}."
         )
     if not len(table):
         raise DataError(f"{path} has no variant.")

@@ -240,6 +240,7 @@ def grm(
     missing: Literal["mean", "pairwise"] = "mean",
     variance: Literal["hwe", "sample"] = "hwe",
     format: Literal["gcta", "gemma", "npz"] = "npz",
+    sparse: float | None = None,
     plots: Annotated[bool, Parameter(negative="")] = False,
     threads: int | None = None,
     genotypes: Genotypes = NONE_GIVEN,
@@ -261,6 +262,9 @@ def grm(
         hwe: 2p(1 - p) (GCTA, PLINK). sample: the observed one (GEMMA -gk 2).
     format
         gcta: OUT.grm.bin, .grm.id, .grm.N.bin. gemma: OUT.cXX.txt or .sXX.txt. npz: OUT.npz.
+    sparse
+        Also write OUT.grm.sp and .grm.id: only relationships above this, such as 0.05 (GCTA's
+        --make-bK-sparse).
     plots
         Also draw OUT.map.png, who is related to whom, and OUT.histogram.png, how many pairs of which degree.
     threads
@@ -275,6 +279,7 @@ def grm(
         missing=missing,
         variance=variance,
         format=format,
+        sparse=sparse,
         plots=plots,
         threads=threads,
     )

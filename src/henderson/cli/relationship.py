@@ -1,5 +1,6 @@
 """`henderson grm`: who is related to whom."""
 
+from math import inf
 from typing import Literal
 
 import numpy as np
@@ -10,10 +11,12 @@ from henderson.cli.genotype_flags import GenotypeOptions, check_genotypes
 from henderson.cli.genotype_options import open_selected, passing
 from henderson.cli.runlog import RunLog
 from henderson.errors import DataError
+from henderson.fit.cutoffs import make_sparse
 from henderson.genotype import GenotypeSource
 from henderson.genotype.chromosomes import autosomal
 from henderson.genotype.selection import select
 from henderson.io.relationship_files import write_grm
+from henderson.io.sparse_grm_files import write_sparse_grm
 
 Scale = Literal["standardized", "centered"]
 
@@ -26,6 +29,7 @@ def run_grm(
     missing: Literal["mean", "pairwise"],
     variance: Literal["hwe", "sample"],
     format: Literal["gcta", "gemma", "npz"],
+    sparse: float | None,
     plots: bool,
     threads: int | None,
 ) -> None:
@@ -33,9 +37,11 @@ def run_grm(
     check_folder(out)
     check_genotypes(genotypes)
     check_plots(plots)
+    if sparse is not None and not 0.0 <= sparse < inf:
+        raise DataError(f"--sparse must be 0 or more, the largest relationship left out; it is {sparse:g}.")
     options = {
         **genotypes.given, "out": out, "scale": scale, "missing": missing, "variance": variance,
-        "format": format, "plots": plots, "threads": threads,
+        "format": format, "sparse": sparse, "plots": plots, "threads": threads,
     }  # fmt: skip
     with limited_threads(threads), RunLog(f"{out}.grm", options=options) as log:
         report = Reporter(log)
@@ -51,6 +57,11 @@ def run_grm(
             path = f"{out}{endings.get(format, '.npz')}"
             write_grm(G, path, format=format)
             report.line(f"relationship matrix: {path}")
+            if sparse is not None:
+                kept = make_sparse(G, sparse)
+                write_sparse_grm(kept, out, samples=G.samples)
+                pairs = (kept.matrix.nnz - G.samples.n) // 2
+                report.line(f"sparse relationship matrix: {out}.grm.sp, {pairs:,} pairs above {sparse:g}")
             if plots:
                 from henderson.plots.relationship import save_plots
 

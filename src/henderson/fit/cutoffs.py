@@ -94,9 +94,9 @@ def make_sparse(G: Any, cutoff: float = 0.05) -> NamedBlocks:
 
 
 def _check(cutoff: float) -> None:
-    if not np.isfinite(cutoff):
+    if not isinstance(cutoff, int | float | np.number) or not 0.0 <= cutoff < np.inf:
         raise DataError(
-            f"cutoff must be a number, the largest relationship of unrelated people; it is {cutoff!r}"
+            f"the cutoff must be 0 or more, the largest relationship of unrelated people; it is {cutoff!r}"
         )
 
 

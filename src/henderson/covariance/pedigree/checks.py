@@ -56,7 +56,7 @@ def check_roles(animals: Sequence[str], sire: Index, dam: Index) -> None:
     )
     raise DataError(
         f"{animals[both[0]]!r} is {offspring}{_and_more(len(both), 'animal', 'both')}: mend one of the two "
-        "columns, or say hermaphrodite=True for plants and other individuals of both sexes"
+        "columns; for plants and others of both sexes, hd.read_pedigree takes hermaphrodite=True"
     )
 
 
